@@ -18,8 +18,8 @@ for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGH
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
 
-# How long an example takes is the machine's business.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes is the machine's business. Each run draws other ones: many runs find what one does not.
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("untimed")
 
 # Without bytecode every `aliquot` that a test runs compiles hundreds of modules anew.

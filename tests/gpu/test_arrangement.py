@@ -208,7 +208,7 @@ def test_an_instance_that_is_to_have_nothing_in_it_stays_so() -> None:
     assert found == (Wanted(Slice(9, 0), None), Wanted(Slice(9, 4)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from(sorted(STATES)))
 def test_no_other_arrangement_keeps_more(data: st.DataObject, board: str) -> None:
     before = data.draw(st.sampled_from(STATES[board]))

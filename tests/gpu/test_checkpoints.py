@@ -81,7 +81,7 @@ def test_a_checkpoint_of_mig_parted_is_read() -> None:
     assert found.of("GPU-2", mig.instance_profiles()) == GpuCheckpoint("GPU-2", False, ())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.sampled_from(CUTTABLE))
 def test_what_is_written_is_read_as_it_was(data: st.DataObject, board: str) -> None:
     driver = SimulatedDriver([InventoryGpus(board, mig=True)], node="n")

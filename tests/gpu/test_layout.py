@@ -406,7 +406,7 @@ def apply(driver: SimulatedDriver, gpu: str, steps: Sequence[Step]) -> None:
                 driver.create_compute_instance(gpu, gi_id, profile_id)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.sampled_from(sorted(STATES)))
 def test_any_layout_is_reached_in_the_fewest_steps_without_touching_what_is_used(
     data: st.DataObject, board: str

@@ -382,4 +382,4 @@ class AnyCalls(RuleBasedStateMachine):
 
 
 TestAnyCalls = AnyCalls.TestCase
-TestAnyCalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyCalls.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)

@@ -417,7 +417,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(steps, max_size=30), st.booleans())
 def test_it_always_becomes_the_server_and_subscribers_can_rebuild_it(
     script: list[Any], watch_list: bool

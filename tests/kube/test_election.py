@@ -293,7 +293,7 @@ faults = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(faults, max_size=25), st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))
 def test_never_two_leaders_and_in_the_end_one(
     script: list[tuple[str, str | float]], skews: list[float]

@@ -105,7 +105,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(steps, max_size=40), st.integers(1, 4), st.integers(0, 1000))
 def test_no_key_is_in_two_hands_and_none_is_lost(script: list[Any], workers: int, seed: int) -> None:
     async def main() -> None:

@@ -51,7 +51,7 @@ def check(fleet: Fleet, held: list[Choice]) -> None:
 
 
 @pytest.mark.parametrize("board", ["h100-80gb", "a30-24gb"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     policy=st.sampled_from(POLICIES),
     steps=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1_000)), max_size=60),

@@ -280,7 +280,7 @@ def wanted(draw: st.DrawFn, gpu: GpuNow) -> tuple[WayOn, str, int]:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_is_offered_touches_nothing_that_is_held_and_is_legal_beside_it(data: st.DataObject) -> None:
     gpu = data.draw(gpus())
     one, resource, shares = data.draw(wanted(gpu))
@@ -305,7 +305,7 @@ def test_whatever_is_offered_touches_nothing_that_is_held_and_is_legal_beside_it
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_is_offered_once_made_is_there(data: st.DataObject) -> None:
     gpu = data.draw(gpus())
     one, resource, shares = data.draw(wanted(gpu))

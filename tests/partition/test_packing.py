@@ -84,7 +84,7 @@ small_demand = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(small_demand)
 def test_as_few_as_any_way_of_doing_it(demand: dict[str, int]) -> None:
     packing = pack([h100()], demand)

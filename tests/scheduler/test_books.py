@@ -261,7 +261,7 @@ limits = st.sampled_from((UNLIMITED, 500, 1000, 2000))
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_books_are_what_is_placed_and_evictions_come_to_an_end(data: st.DataObject) -> None:
     layouts = st.sampled_from(("whole", "whole:small", "1g.10gb@6", "3g.40gb@0"))
     queues = tuple(queue(name, gpu=data.draw(limits), h100=data.draw(limits)) for name in "ab")

@@ -26,7 +26,7 @@ from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.testing import by_usual, container, linked, mig, node, placed, pod, term
 
 POLICIES = Policies()
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """No test may depend on how fast the machine is."""
 NAMES = ("a", "b", "c", "d")
 TWENTY = frozenset(f"n{number}" for number in range(20))

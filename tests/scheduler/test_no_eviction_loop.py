@@ -110,7 +110,7 @@ class World:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_evictions_come_to_an_end_and_break_nothing(data: st.DataObject) -> None:
     declared = data.draw(queues)
     parents = {one.parent for one in declared}
@@ -151,7 +151,7 @@ def breaks_nothing(cluster: Cluster) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_moves_and_evictions_come_to_an_end(data: st.DataObject) -> None:
     declared = data.draw(queues)
     parents = {one.parent for one in declared}

@@ -22,7 +22,7 @@ from aliquot.scheduler.testing import node, placed
 from tests.scheduler.placing import Json, even, pod, term
 
 POLICIES = Policies()
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NODES = ("a", "b", "c", "d")
 LABELS = ("", "app=x", "app=y", "app=x v=1", "app=x v=2")
 

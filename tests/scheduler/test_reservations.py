@@ -286,7 +286,7 @@ def has(one: PlacedPod, device: DeviceChoice) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_device_is_given_twice_or_taken_away_whatever_happens(data: st.DataObject) -> None:
     machine = Machine(data)
     for _ in range(data.draw(st.integers(1, 25))):

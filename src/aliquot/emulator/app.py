@@ -14,12 +14,11 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-import msgspec
 import structlog
 from cryptography import x509
 
 from aliquot.clock import Clock
-from aliquot.emulator import bootstrap, discovery, rbac, statuses
+from aliquot.emulator import discovery, first_objects, rbac, statuses
 from aliquot.emulator.admission import Chain, built_in
 from aliquot.emulator.admission.standard import standard
 from aliquot.emulator.asked import understood
@@ -49,7 +48,7 @@ from aliquot.emulator.http.exchange import (
     send_answer,
     send_stream,
 )
-from aliquot.emulator.http.request import Query, Request
+from aliquot.emulator.http.request import Request
 from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
 from aliquot.emulator.rbac import Attributes, Authorizer, Earlier, User
@@ -156,15 +155,9 @@ class ApiServer:
         await take_over(self.store, self.registry, self.surface, made_anew)
         # Asks nobody else: a webhook that is away must not keep the server from starting.
         writer = Writer(self.storage, self.authorizer, built_in(), clock=self.clock, rng=self._rng)
-        for obj in bootstrap.objects(self.surface.minor):
-            served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
-            meta = obj["metadata"]
-            namespace = meta.get("namespace", "")
-            if served is None or self.storage.find(served, namespace, meta["name"]) is not None:
-                continue
-            request = Request("POST", "", "create", Query(), namespace=namespace)
-            call = Call(request, served, SYSTEM, JSON, "kube-apiserver", msgspec.json.encode(obj))
-            await writer.create(call)
+        await first_objects.make(
+            self.storage, writer, self.surface, SYSTEM, now=self.clock.now(), rng=self._rng
+        )
         await self.storage.resume()
 
     def stop(self) -> None:

@@ -1,5 +1,7 @@
 """What exists on every new cluster: namespaces, roles, priority classes, the service of the API itself."""
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from aliquot.emulator.admission.service_addresses import NETWORK
@@ -23,9 +25,10 @@ _PRIORITY_CLASSES = (
 )
 
 
-def objects(minor: int) -> list[dict[str, Any]]:
-    """In the order in which they must be created; what is there already stays as it is."""
-    return [
+@cache
+def objects(minor: int) -> Sequence[dict[str, Any]]:
+    """In the order in which they must be created; what is there already stays as it is. Never to be changed."""
+    return (
         *(_named("v1", "Namespace", name) for name in NAMESPACES),
         *bootstrap_objects(),
         *(
@@ -40,7 +43,7 @@ def objects(minor: int) -> list[dict[str, Any]]:
         _storage_class(),
         *([_service_network()] if minor >= _NETWORKS_SINCE else []),
         _api_service(),
-    ]
+    )
 
 
 def _storage_class() -> dict[str, Any]:

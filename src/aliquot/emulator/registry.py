@@ -1,11 +1,12 @@
 """What is served now: the built-in resources, and those of the established CustomResourceDefinitions.
 
 A `Served` is everything that a handler must know of one resource at one version. The registry is worked out anew
-from the store whenever a CRD changes, in the same turn of the loop as the change.
+from the store whenever a CRD changes, in the same turn of the loop as the change; what is built in is worked out once.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from aliquot.emulator import discovery, tables
@@ -60,11 +61,8 @@ class Served:
 class Registry:
     def __init__(self, surface: Surface = STANDARD) -> None:
         """Raises discovery.UnknownApi."""
-        self._minor = surface.minor
+        self._surface = surface
         self._builtin = discovery.builtin(surface)
-        self._preferred: dict[str, str] = {}
-        for resource in self._builtin:
-            self._preferred.setdefault(resource.qualified, resource.api_version)
         self.schemas = Catalogue(surface)
         self.openapi = OpenApi(self.schemas)
         self._served: dict[tuple[str, str, str], Served] = {}
@@ -86,42 +84,13 @@ class Registry:
         custom = [(resource, crd) for crd in established.values() for resource in discovery.from_crd(crd)]
         self.catalog = Catalog(self._builtin, [resource for resource, _ in custom])
         owners = {(resource.group, resource.version, resource.plural): crd for resource, crd in custom}
-        self._served = {}
+        self._served = dict(_built_in(self._surface))
         for resource in self.catalog.resources():
             key = (resource.group, resource.version, resource.plural)
-            served = self._serve(resource, owners[key] if resource.custom else None)
-            if served is not None:
-                self._served[key] = served
+            schema = self.schemas.get(resource.group, resource.version, resource.kind)
+            if resource.custom and schema is not None:
+                self._served[key] = _custom(resource, owners[key], schema)
         self.openapi.set_resources(found.resource for found in self._served.values())
-
-    def _serve(self, resource: ResourceType, crd: Mapping[str, Any] | None) -> Served | None:
-        schema = self.schemas.get(resource.group, resource.version, resource.kind)
-        if schema is None:
-            return None
-        if crd is not None:
-            version = _version_of(crd, resource.version)
-            stored = next(one["name"] for one in crd["spec"]["versions"] if one.get("storage"))
-            return Served(
-                resource=resource,
-                storage=resource.qualified,
-                storage_api_version=f"{resource.group}/{stored}",
-                # Nothing was ever stored but by this version, with the schema that it has now.
-                native=len(crd["spec"]["versions"]) == 1 and crd["metadata"]["generation"] == 1,
-                schema=schema,
-                printer=tables.printer(resource, version),
-                crd=crd,
-                selectable=tuple(one["jsonPath"] for one in version.get("selectableFields") or ()),
-            )
-        event = resource.group == _EVENTS_GROUP
-        stored = "v1" if event else self._preferred[resource.qualified]
-        return Served(
-            resource=resource,
-            storage="events" if event else resource.qualified,
-            storage_api_version=stored,
-            native=stored == resource.api_version,
-            schema=schema,
-            printer=tables.printer(resource, minor=self._minor),
-        )
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
         return self._served.get((group, version, plural))
@@ -151,3 +120,43 @@ class Registry:
 def _version_of(crd: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = next(one for one in crd["spec"]["versions"] if one["name"] == name)
     return found
+
+
+@cache
+def _built_in(surface: Surface) -> Mapping[tuple[str, str, str], Served]:
+    """By group, version and plural."""
+    schemas = Catalogue(surface)
+    preferred: dict[str, str] = {}
+    found = {}
+    for resource in discovery.builtin(surface):
+        preferred.setdefault(resource.qualified, resource.api_version)
+        schema = schemas.get(resource.group, resource.version, resource.kind)
+        if schema is None:
+            continue
+        event = resource.group == _EVENTS_GROUP
+        stored = "v1" if event else preferred[resource.qualified]
+        found[resource.group, resource.version, resource.plural] = Served(
+            resource=resource,
+            storage="events" if event else resource.qualified,
+            storage_api_version=stored,
+            native=stored == resource.api_version,
+            schema=schema,
+            printer=tables.printer(resource, minor=surface.minor),
+        )
+    return found
+
+
+def _custom(resource: ResourceType, crd: Mapping[str, Any], schema: Schema) -> Served:
+    version = _version_of(crd, resource.version)
+    stored = next(one["name"] for one in crd["spec"]["versions"] if one.get("storage"))
+    return Served(
+        resource=resource,
+        storage=resource.qualified,
+        storage_api_version=f"{resource.group}/{stored}",
+        # Nothing was ever stored but by this version, with the schema that it has now.
+        native=len(crd["spec"]["versions"]) == 1 and crd["metadata"]["generation"] == 1,
+        schema=schema,
+        printer=tables.printer(resource, version),
+        crd=crd,
+        selectable=tuple(one["jsonPath"] for one in version.get("selectableFields") or ()),
+    )

@@ -323,7 +323,7 @@ async def test_when_something_last_came_is_known(store: Store, intake: Intake, d
     assert [(row.cluster, row.last_s) for row in rows] == [("one", START_S)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_whatever_comes_twice_and_in_whatever_order_the_database_says_the_same(data: st.DataObject) -> None:
     def kept(batches: Sequence[Sequence[Event]]) -> Any:

@@ -75,7 +75,7 @@ class _Undone(Exception):
     pass
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(lives=_lives(), data=st.data())
 def test_both_come_to_the_same(database: Database, lives: list[Life], data: st.DataObject) -> None:
     # Of one that is there, or of one that is still to be.

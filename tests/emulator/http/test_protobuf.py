@@ -224,7 +224,7 @@ KINDS = sorted(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(
     st.sampled_from(KINDS),
     st.lists(st.tuples(st.integers(1, 45), st.integers() | st.binary(max_size=20)), max_size=6),

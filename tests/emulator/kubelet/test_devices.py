@@ -357,5 +357,5 @@ class Allocations(RuleBasedStateMachine):
             } == held
 
 
-Allocations.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Allocations.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestAllocations = Allocations.TestCase

@@ -133,7 +133,7 @@ def storable(document: Any) -> bool:
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 @given(document=pods, data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_a_document_or_a_patch_error(engine: str, document: Json, data: st.DataObject) -> None:
     patch = data.draw(
         operations | values
@@ -153,14 +153,14 @@ def test_a_document_or_a_patch_error(engine: str, document: Json, data: st.DataO
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 @given(document=pods)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_a_patch_of_nothing_changes_nothing(engine: str, document: Json) -> None:
     assert ENGINES[engine](document, NOTHING[engine]) == document
 
 
 @pytest.mark.parametrize("engine", ["merge", "strategic"])
 @given(document=pods, patch=pods)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_patch_done_twice_is_done_once(engine: str, document: Json, patch: Json) -> None:
     try:
         once = ENGINES[engine](document, patch)
@@ -170,7 +170,7 @@ def test_a_patch_done_twice_is_done_once(engine: str, document: Json, patch: Jso
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["x", "y"]), pods, st.booleans()), min_size=1, max_size=4))
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_applies_of_several_keep_managed_fields_whole(steps: list[tuple[str, Json, bool]]) -> None:
     live: Json | None = None
     for manager, applied, force in steps:
@@ -190,7 +190,7 @@ def test_applies_of_several_keep_managed_fields_whole(steps: list[tuple[str, Jso
 
 
 @given(applied=st.dictionaries(st.sampled_from(KEYS), values, max_size=4), live=pods)
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_an_apply_of_anything_that_decodes(applied: Json, live: Json) -> None:
     try:
         applied, _ = POD.decode({**applied, "apiVersion": "v1", "kind": "Pod"})

@@ -110,7 +110,7 @@ def said_otherwise(value: Any, words: dict[str, str]) -> Any:
             return value
 
 
-@settings(max_examples=1000)
+@settings(max_examples=150)
 @given(widgets, st.lists(st.dictionaries(text, text, min_size=1, max_size=4), min_size=1, max_size=3))
 def test_what_is_remembered_is_what_would_be_worked_out(
     obj: dict[str, Any], others: list[dict[str, str]]

@@ -290,7 +290,7 @@ def played(history: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     return live
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(HISTORIES)
 def test_the_last_applier_applying_again_is_a_no_op(history: list[tuple[str, dict[str, Any]]]) -> None:
     live = played(history)
@@ -298,7 +298,7 @@ def test_the_last_applier_applying_again_is_a_no_op(history: list[tuple[str, dic
     assert apply(live, widget(**spec), manager, LATER, schema=WIDGET) == live
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(HISTORIES)
 def test_what_is_owned_by_somebody_needs_no_second_look(history: list[tuple[str, dict[str, Any]]]) -> None:
     live = played(history)
@@ -306,7 +306,7 @@ def test_what_is_owned_by_somebody_needs_no_second_look(history: list[tuple[str,
         assert played(history) == live
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(HISTORIES)
 def test_what_was_applied_last_is_there(history: list[tuple[str, dict[str, Any]]]) -> None:
     spec = played(history)["spec"]
@@ -318,7 +318,7 @@ def test_what_was_applied_last_is_there(history: list[tuple[str, dict[str, Any]]
     assert all(part.items() <= parts[part["name"]].items() for part in wanted.get("parts", ()))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(HISTORIES, SPECS)
 def test_fields_owned_by_others_survive(
     history: list[tuple[str, dict[str, Any]]], spec: dict[str, Any]
@@ -333,7 +333,7 @@ def test_fields_owned_by_others_survive(
     assert after["limits"]["mine"] == "1"
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(HISTORIES)
 def test_nothing_remains_when_everybody_gives_up(history: list[tuple[str, dict[str, Any]]]) -> None:
     live = played(history)
@@ -342,7 +342,7 @@ def test_nothing_remains_when_everybody_gives_up(history: list[tuple[str, dict[s
     assert not any(live.get("spec", {}).values())
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(HISTORIES)
 def test_what_is_stored_reads_back_as_it_was(history: list[tuple[str, dict[str, Any]]]) -> None:
     live = played(history)

@@ -90,6 +90,10 @@ def test_custom_kinds_come_and_go() -> None:
     assert found.custom
     assert made.custom() == [found]
     made.add_crd(CRD)
+    assert made.get("example.com", "v1", "Widget") is found
+    (only,) = CRD["spec"]["versions"]
+    other = {**only, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    made.add_crd({**CRD, "spec": {**CRD["spec"], "versions": [other]}})
     assert made.get("example.com", "v1", "Widget") is not found
     made.remove_crd("widgets.example.com")
     made.remove_crd("widgets.example.com")

@@ -63,7 +63,7 @@ def outcome(read: Any, obj: dict[str, Any]) -> Read | str:
         return str(error)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(st.lists(specs, min_size=1, max_size=2), st.lists(rests, min_size=1, max_size=3))
 def test_what_is_remembered_is_what_is_read(some: list[dict[str, Any]], rests: list[dict[str, Any]]) -> None:
     schema = pod_schema()

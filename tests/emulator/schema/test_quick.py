@@ -128,7 +128,7 @@ def reader(kind: str) -> Quick:
 READERS = {kind: reader(kind) for kind in ("Pod", "Secret", "Lease")}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([POD, SECRET, LEASE]))
 def test_what_is_read_at_once_is_what_the_walk_reads(seed: int, sample: dict[str, Any]) -> None:
     obj = spoilt(sample, random.Random(seed))
@@ -158,3 +158,10 @@ def test_a_kind_that_refers_to_itself_is_walked() -> None:
     assert schema is not None
     found = Quick(schema.shape)
     assert [found.read({}) for _ in range(quick.READS_BEFORE + 2)] == [None] * (quick.READS_BEFORE + 2)
+
+
+def test_a_field_behind_a_closed_gate_is_walked() -> None:
+    assert (
+        READERS["Pod"].read({**POD, "spec": {**POD["spec"], "schedulingGroup": {"podGroupName": "g"}}})
+        is None
+    )

@@ -114,7 +114,7 @@ def walked(obj: dict[str, Any], shape: Shape) -> tuple[Any, Any, Any]:
     return filled, unknown, structural.validate(filled, shape.node)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_what_fits_is_as_the_walk_would_have_left_it(data: st.DataObject) -> None:
     node = data.draw(nodes())

@@ -87,7 +87,7 @@ def said(name: str, annotations: dict[str, str], spec: dict[str, Any]) -> list[A
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(pods, min_size=1, max_size=3), st.data())
 def test_what_is_remembered_is_what_a_first_look_says(
     some: list[tuple[str, dict[str, str], dict[str, Any]]], data: st.DataObject

@@ -351,7 +351,7 @@ def test_a_past_list_is_what_a_list_was_then(groups: list[list[Step]], limit: in
     on_virtual_time(main)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(STEPS, st.integers(1, 3), st.integers(4, 10))
 def test_slow_and_fast_watchers_see_every_event_once_or_are_told(
     groups: list[list[Step]], bite: int, history: int

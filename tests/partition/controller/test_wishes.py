@@ -456,7 +456,7 @@ def asked(draw: st.DrawFn) -> tuple[GPUStatus, GpuFacts, list[AssignedDevice], W
 
 
 @given(asked())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_held_is_never_dropped_or_changed(
     case: tuple[GPUStatus, GpuFacts, list[AssignedDevice], Wish | None],
 ) -> None:
@@ -483,7 +483,7 @@ def test_what_is_held_is_never_dropped_or_changed(
 
 
 @given(asked())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_wanted_is_legal_and_holds_all_claims_but_those_refused(
     case: tuple[GPUStatus, GpuFacts, list[AssignedDevice], Wish | None],
 ) -> None:

@@ -22,7 +22,7 @@ MADE: dict[str, Callable[[BoardStates, range], Placer]] = {
 
 
 @pytest.mark.parametrize("kind", MADE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1_000)), max_size=60), gpus=st.integers(1, 5)
 )
@@ -97,7 +97,7 @@ class ScannedCounts(CountBatching):
     ],
     ids=["node-spreading", "count-batching"],
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1_000)), max_size=60), gpus=st.integers(1, 6)
 )

@@ -20,7 +20,7 @@ from aliquot.scheduler.simulation.timed.workload import TracedJob
 from aliquot.scheduler.simulation.timed.world import Setting, play
 from aliquot.scheduler.testing import GPU, node, placed, pod
 
-thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STYLES = st.sampled_from((Style.EASY, Style.CONSERVATIVE))
 
 

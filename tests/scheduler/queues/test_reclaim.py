@@ -391,7 +391,7 @@ def drawn(rng: random.Random) -> Cluster:
 
 
 @given(st.integers(0, 2**32))
-@settings(thorough, max_examples=400)
+@settings(thorough, max_examples=100)
 def test_whoever_decides_comes_to_an_end(seed: int) -> None:
     rng = random.Random(seed)
     cluster = drawn(rng)

@@ -8,7 +8,7 @@ from aliquot.scheduler.core.queues.terms import GPU, UNLIMITED, QueueSpec, Terms
 from aliquot.scheduler.core.queues.tree import QueueTree
 
 H100 = of_model("H100")
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """No test may depend on how fast the machine is."""
 
 COUNTED = (GPU, CPU, MEMORY, H100)

@@ -1,6 +1,7 @@
 """The ClusterRoles and ClusterRoleBindings that every new cluster has (data: `data/rbac.json`)."""
 
 import json
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -11,6 +12,7 @@ _API_VERSION = "rbac.authorization.k8s.io/v1"
 _GROUP = "rbac.authorization.k8s.io"
 
 
+@cache
 def bootstrap_rules(role: str) -> tuple[Rule, ...]:
     """Of a ClusterRole as every new cluster has it."""
     row = next(row for row in _data()["clusterRoles"] if row["name"] == role)

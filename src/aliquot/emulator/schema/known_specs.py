@@ -16,7 +16,7 @@ Read: TypeAlias = tuple[dict[str, Any], list[str]]
 class KnownSpecs:
     """Of a kind whose spec is read the same whatever else an object says: the latest that had no errors.
 
-    Both forms are kept as JSON, so that nobody shares what somebody may change.
+    Both forms are kept as JSON, so that nobody shares what somebody may change. Servers in several threads may ask.
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class KnownSpecs:
     def read(self, obj: dict[str, Any], read: Callable[[dict[str, Any]], Read]) -> Read:
         """What `read` makes of `obj`, which has a spec. Raises what it raises."""
         sent = msgspec.json.encode(obj["spec"])
-        known = self._known.get(sent)
+        known = self._known.pop(sent, None)
         if known is not None:
-            self._known.move_to_end(sent)
+            self._known[sent] = known
             rest, errors = read({key: value for key, value in obj.items() if key != "spec"})
             return rest | {"spec": msgspec.json.decode(known)}, errors
         whole, errors = read(obj)

@@ -60,22 +60,29 @@ class OpenApi:
         self._catalogue = catalogue
         self._resources: dict[str, list[ResourceType]] = {}
         self._hashes: dict[str, str] = {}
+        self._changed = False
         self._documents: dict[str, bytes] = {}
         self._v2: bytes | None = None
         self._v2_protobuf: bytes | None = None
 
     def set_resources(self, resources: Iterable[ResourceType]) -> None:
-        """What the server serves now. Drops the documents that changed."""
-        grouped: dict[str, list[ResourceType]] = {}
+        """What the server serves now."""
+        self._resources = {}
         for resource in resources:
-            grouped.setdefault(operations.root(resource), []).append(resource)
-        hashes = {name: self._hash(listed) for name, listed in grouped.items()}
+            self._resources.setdefault(operations.root(resource), []).append(resource)
+        self._changed = True
+
+    def _catch_up(self) -> None:
+        """Drops the documents that changed. Put off until somebody asks for one: CRDs come by the dozen."""
+        if not self._changed:
+            return
+        hashes = {name: self._hash(listed) for name, listed in self._resources.items()}
         self._documents = {
             name: body for name, body in self._documents.items() if hashes.get(name) == self._hashes[name]
         }
         if hashes != self._hashes:
             self._v2 = self._v2_protobuf = None
-        self._resources, self._hashes = grouped, hashes
+        self._hashes, self._changed = hashes, False
 
     def _hash(self, resources: list[ResourceType]) -> str:
         made_of = hashlib.sha512(self._catalogue.version.encode())
@@ -88,6 +95,7 @@ class OpenApi:
 
     def v3_index(self) -> bytes:
         """GET /openapi/v3: `{"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=..."}}}`."""
+        self._catch_up()
         paths = {
             name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._hashes[name]}"}
             for name in sorted(self._hashes)
@@ -96,6 +104,7 @@ class OpenApi:
 
     def v3_document(self, path: str) -> bytes | None:
         """GET /openapi/v3/{path}, such as `api/v1` or `apis/apps/v1`; None when there is none."""
+        self._catch_up()
         resources = self._resources.get(path)
         if resources is None:
             return None
@@ -113,12 +122,14 @@ class OpenApi:
 
     def v2(self) -> bytes:
         """GET /openapi/v2 as JSON."""
+        self._catch_up()
         if self._v2 is None:
             self._v2 = msgspec.json.encode(self._v2_content())
         return self._v2
 
     def v2_protobuf(self) -> bytes:
         """GET /openapi/v2 as `openapi_protobuf.CONTENT_TYPE`, which older kubectl insists on."""
+        self._catch_up()
         if self._v2_protobuf is None:
             self._v2_protobuf = openapi_protobuf.encode(self._v2_content())
         return self._v2_protobuf

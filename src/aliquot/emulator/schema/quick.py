@@ -50,33 +50,37 @@ class Quick:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._reads = 0
-        self._respelled = False
 
     def read(self, obj: Any) -> dict[str, Any] | None:
         """A copy of `obj`, with quantities in their canonical spelling; None when it must be walked."""
         if self._reads < READS_BEFORE:
             self._reads += 1
             return None
-        if not self.fits(obj):
+        respelled = self._respelled(obj)
+        if respelled is None:
             return None
         try:
             copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(obj))
         except OverflowError:  # a number of more than 64 bits
             return None
-        if self._respelled:
+        if respelled:
             _spell(copy, self._shape)
         return copy
 
     def fits(self, obj: Any) -> bool:
         """Whether `obj` needs no walk, but for the spelling of its quantities."""
-        if self._reads < READS_BEFORE or self._kind is None:
-            return False
-        self._respelled = False
+        return self._reads >= READS_BEFORE and self._respelled(obj) is not None
+
+    def _respelled(self, obj: Any) -> bool | None:
+        """Whether quantities of `obj` are not in their canonical spelling; None when it must be walked."""
+        if self._kind is None:
+            return None
+        exact = _Exactly()
         try:
-            msgspec.convert(obj, self._kind, dec_hook=self._exact)
+            msgspec.convert(obj, self._kind, dec_hook=exact.read)
         except (msgspec.ValidationError, RecursionError):
-            return False
-        return True
+            return None
+        return exact.respelled
 
     @cached_property
     def _kind(self) -> Any:
@@ -87,11 +91,18 @@ class Quick:
         except (_NoStruct, quick_custom.NoType):
             return None
 
-    def _exact(self, kind: type[Any], value: Any) -> Any:
+
+class _Exactly:
+    """Reads the texts of one object whose spelling is not free."""
+
+    def __init__(self) -> None:
+        self.respelled = False
+
+    def read(self, kind: type[Any], value: Any) -> Any:
         """Raises ValueError, which msgspec makes a ValidationError, for what is to be walked."""
         if kind is _Quantity:
             spelled = decoding.spelled_quantity(value)
-            self._respelled |= spelled != value
+            self.respelled |= spelled != value
             return kind(spelled)
         if kind is _Time and isinstance(value, str) and decoding.is_time(value):
             return kind(value)
@@ -145,7 +156,8 @@ def _struct(shape: Shape, made: dict[int, Any]) -> Any:
     if shape.element is not None:
         raise _NoStruct
     made[id(shape)] = None
-    names = {f"field_{number}": name for number, name in enumerate(shape.fields)}
+    # A closed field is dropped: the walk does that.
+    names = {f"field_{number}": name for number, name in enumerate(shape.fields) if name not in shape.closed}
     fields = []
     for field, name in names.items():
         inner = shape.fields[name]

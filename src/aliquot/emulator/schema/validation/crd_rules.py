@@ -1,8 +1,11 @@
 """Whether the rules that a CRD brings can be: they compile, mean a yes or no, and cannot cost too much."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.validation import field_paths
@@ -87,16 +90,28 @@ def judge(schema: Node, path: str, minor: int, stored: Stored, *, as_before: boo
 
     `as_before`: this schema is not changed; what it costs has been put up with before.
     """
-    judge_ = _Judge(minor, stored, as_before)
-    judge_.walk(schema, path, cardinality=1, uncorrelatable="", is_resource=True)
-    return judge_.errors + judge_.too_much(path)
+    rules, messages = frozenset(stored.rules), frozenset(stored.messages)
+    return list(_judged(msgspec.json.encode(schema), path, minor, rules, messages, as_before))
+
+
+@lru_cache(maxsize=64)
+def _judged(
+    schema: bytes, path: str, minor: int, rules: frozenset[str], messages: frozenset[str], as_before: bool
+) -> tuple[FieldError, ...]:
+    """Remembered: every update of a CRD, of its status too, asks again."""
+    judge_ = _Judge(minor, rules, messages, as_before)
+    judge_.walk(msgspec.json.decode(schema), path, cardinality=1, uncorrelatable="", is_resource=True)
+    return (*judge_.errors, *judge_.too_much(path))
 
 
 class _Judge:
-    def __init__(self, minor: int, stored: Stored, as_before: bool) -> None:
+    def __init__(
+        self, minor: int, stored_rules: Collection[str], stored_messages: Collection[str], as_before: bool
+    ) -> None:
         self.errors: list[FieldError] = []
         self._minor = minor
-        self._stored = stored
+        self._stored_rules = stored_rules
+        self._stored_messages = stored_messages
         self._as_before = as_before
         self._total = 0
         self._costs: list[tuple[int, str]] = []
@@ -135,13 +150,13 @@ class _Judge:
         new, known = Environments(kind, self._minor - 1), Environments(kind, EVERY_MINOR)
         for index, rule in enumerate(node[WORD]):
             where = f"{path}.{WORD}[{index}]"
-            environments = known if rule.get("rule") in self._stored.rules else new
+            environments = known if rule.get("rule") in self._stored_rules else new
             program = self._program(rule, "rule", environments, f"{where}.rule", "bool")
             if program is None:
                 continue
             self._cost(program, kind, times, f"{where}.rule", "estimated rule cost")
             if rule.get("messageExpression"):
-                environments = known if rule["messageExpression"] in self._stored.messages else new
+                environments = known if rule["messageExpression"] in self._stored_messages else new
                 place = f"{where}.messageExpression"
                 message = self._program(rule, "messageExpression", environments, place, "string")
                 if message is not None:
