@@ -26,6 +26,22 @@ def test_versions_as_seen_on_a_day() -> None:
     assert "ends in 56 days" in row
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("versions", "--live", "--endpoint-url", "http://127.0.0.1:1"),
+        ("status",),
+        ("approve", "prod"),
+        ("delete", "prod"),
+        ("fake",),
+    ],
+)
+def test_a_region_that_cannot_be_is_one_line(words: tuple[str, ...]) -> None:
+    told = run(*words, "--region", "mars")
+    assert told.exit_code == 2
+    assert told.stderr.strip().endswith("AWS has no region 'mars': write it as eu-west-1")
+
+
 def test_versions_for_programs() -> None:
     told = json.loads(run("versions", "--on", "2026-11-29", "--all", "-o", "json").stdout)
     by_minor = {one["minor"]: one for one in told}

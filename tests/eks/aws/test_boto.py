@@ -129,6 +129,23 @@ async def test_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sign in first" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "region", ["mars", "eu-west-1x", "EU-WEST-1", "aws-global", "eu-west-1\n", "eu west-1"]
+)
+def test_a_region_that_aws_cannot_have_is_refused_whatever_endpoint_there_is(region: str) -> None:
+    for endpoints in (None, {"": "http://127.0.0.1:1"}):
+        with pytest.raises(Failure) as refused:
+            Boto(region=region, endpoints=endpoints)
+        assert refused.value.message == f"AWS has no region {region!r}: write it as eu-west-1"
+
+
+@pytest.mark.parametrize(
+    "region", ["eu-west-1", "ap-southeast-99", "cn-north-1", "us-gov-west-1", "us-iso-east-1"]
+)
+def test_a_region_that_is_newer_than_botocore_is_none_the_less_one(region: str) -> None:
+    assert Boto(region=region).region == region
+
+
 async def test_no_region_is_said_before_any_call() -> None:
     with pytest.raises(Failure, match="no region is set"):
         Boto()

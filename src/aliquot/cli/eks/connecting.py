@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.eks.parameters import gathered
+from aliquot.cli.eks.parameters import gathered, known_region
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -59,7 +59,9 @@ def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--profile", metavar="NAME", help="Of ~/.aws/config; else AWS_PROFILE, else the default."
         ),
-        click.option("--region", metavar="REGION", help="Else AWS_REGION, else the profile's."),
+        click.option(
+            "--region", metavar="REGION", callback=known_region, help="Else AWS_REGION, else the profile's."
+        ),
         click.option(
             "--endpoint-url",
             metavar="URL",

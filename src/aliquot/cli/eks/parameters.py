@@ -27,6 +27,18 @@ def gathered(command: Callable[..., Any], name: str, into: type) -> Callable[...
     return with_one
 
 
+def known_region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A callback of an option: one that AWS may have. Raises click.BadParameter."""
+    try:
+        from aliquot.eks.aws import regions
+    except ImportError:
+        # That botocore is missing says whoever needs more of it.
+        return value
+    if value is not None and (wrong := regions.problem(value)):
+        raise click.BadParameter(wrong, ctx=ctx, param=param)
+    return value
+
+
 looking_option = click.option(
     "--poll",
     "poll_s",

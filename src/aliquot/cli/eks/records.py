@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.eks.parameters import gathered
+from aliquot.cli.eks.parameters import gathered, known_region
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
@@ -83,6 +83,7 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
 region_option = click.option(
     "--region",
     metavar="REGION",
+    callback=known_region,
     help="Of which region CLUSTER is, where the journal knows several of its name.",
 )
 

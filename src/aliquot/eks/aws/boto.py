@@ -19,6 +19,7 @@ from botocore.signers import RequestSigner
 
 from aliquot import __version__
 from aliquot.clock import SystemClock
+from aliquot.eks.aws import regions
 from aliquot.eks.aws.api import DENIED, NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
 from aliquot.eks.aws.aws_clock import AwsClock
 
@@ -70,6 +71,9 @@ class Boto:
                 "aws", "configuration", NO_CREDENTIALS, "no region is set: give --region, or set AWS_REGION"
             )
         self.region = str(found)
+        # Not left to a name that nobody resolves: an endpoint of somebody's own answers for whatever region it is asked for.
+        if wrong := regions.problem(self.region, self._session):
+            raise Failure("aws", "configuration", NO_CREDENTIALS, wrong)
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             connect_timeout=_CONNECT_S,

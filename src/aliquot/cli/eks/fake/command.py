@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aliquot.cli.eks.parameters import known_region
+
 if TYPE_CHECKING:
     from aliquot.cli.eks.fake.serving import Running
 
@@ -29,7 +31,7 @@ _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%
     metavar="N",
     help="How many of its seconds pass in one of ours. Clusters' own time is ours.",
 )
-@click.option("--region", default="eu-west-1", show_default=True)
+@click.option("--region", default="eu-west-1", show_default=True, callback=known_region)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="On 127.0.0.1.  [default: one that is free]"
 )
