@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import BUILDS, SUBNETS, Addon, AddonBuild, Estate, Insight, Issue, Template
+from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.preflight.checks import (
     addon_builds,
@@ -23,7 +24,7 @@ from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
 from aliquot.eks.versions.calendar import shipped
 from aliquot.eks.versions.live import over
 from aliquot.eks.versions.minor import Minor
-from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet
+from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet, workloads
 
 BLOCK, WARN, INFO = Severity.BLOCK, Severity.WARN, Severity.INFO
 
@@ -226,6 +227,55 @@ def test_kube_proxy_is_within_three_of_the_control_plane_and_of_kubelets(
     assert short(version_skew.judge_kube_proxy(there, Minor.parse(to))) == found
 
 
+@pytest.mark.parametrize(
+    ("image", "to", "found"),
+    [
+        (
+            "602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/kube-proxy:v1.31.10-minimal-eksbuild.2",
+            "1.32",
+            [],
+        ),
+        ("registry.k8s.io/kube-proxy:v1.28.15", "1.31", []),
+        ("registry.k8s.io/kube-proxy:v1.28.15", "1.32", [(BLOCK, "DaemonSet kube-system/kube-proxy")]),
+        ("registry.k8s.io/kube-proxy@sha256:0", "1.32", [(WARN, "DaemonSet kube-system/kube-proxy")]),
+        ("quay.io/cilium/cilium:v1.16.0", "1.37", []),
+    ],
+)
+def test_a_kube_proxy_that_is_no_add_on_is_judged_by_its_image(image: str, to: str, found: list[Any]) -> None:
+    daemon = {
+        "metadata": {"name": "kube-proxy", "namespace": "kube-system"},
+        "spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": image}]}}},
+    }
+    there = Objects(workloads={"DaemonSet": workloads(daemon)})
+    judge = version_skew.judge_kube_proxy_of_nobody
+    assert short(judge(estate(objects=there), Minor.parse(to))) == found
+    # The add-on's build says the same.
+    managed = estate(objects=there, addons=(Addon(name="kube-proxy", build="v1.31.14-eksbuild.32"),))
+    assert short(judge(managed, Minor.parse(to))) == []
+
+
+@pytest.mark.parametrize(
+    ("os_image", "ami_type", "to", "found"),
+    [
+        ("Amazon Linux 2", "CUSTOM", "1.34", [WARN]),
+        ("Amazon Linux 2", "CUSTOM", "1.35", [BLOCK]),
+        # Its AMI type said so already.
+        ("Amazon Linux 2", "AL2_x86_64", "1.35", []),
+        ("Amazon Linux 2023.9.20260901", "CUSTOM", "1.35", []),
+        ("Bottlerocket OS 1.50.0 (aws-k8s-1.35)", "CUSTOM", "1.35", []),
+    ],
+)
+def test_nodes_of_al2_whose_group_does_not_say_it(
+    os_image: str, ami_type: str, to: str, found: list[Severity]
+) -> None:
+    told = node("a", "v1.34.0", **{"eks.amazonaws.com/nodegroup": "gpu"})
+    told["status"]["nodeInfo"]["osImage"] = os_image
+    there = estate(nodegroups=(group(ami_type=ami_type),), objects=Objects(nodes=nodes(told)))
+    assert there.objects is not None
+    judged = short(node_os.judge_nodes(there, there.objects, Minor.parse(to)))
+    assert [severity for severity, _ in judged] == found
+
+
 def test_node_groups_are_of_the_clusters_minor_first() -> None:
     uneven = estate(nodegroups=(group("old", minor=Minor(1, 30)), group("new", minor=M132)))
     assert short(version_skew.judge_groups(uneven)) == [(BLOCK, "node group old"), (BLOCK, "node group new")]
@@ -256,6 +306,10 @@ def test_operating_systems() -> None:
         ("--pod-infra-container-image x", "1.35", [BLOCK]),
         ("--container-runtime-endpoint=x", "1.37", []),
         ("--containerd=/run/x", "1.37", [BLOCK]),
+        ("dockerd --containerd /run/x", "1.37", []),
+        ("# kubelet --containerd=/run/x", "1.37", []),
+        ("  # --cloud-provider=aws was here\n--runonce", "1.32", [INFO]),
+        ("app_version = 2", "1.37", []),
         ("--global-housekeeping-interval=1m", "1.37", [WARN]),
         ("--housekeeping-interval=1m", "1.37", []),
         ('"eventRecordQPS": 0', "1.37", [WARN]),

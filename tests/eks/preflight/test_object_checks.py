@@ -65,6 +65,27 @@ def test_budgets_that_can_never_be_met(spec: dict[str, Any], count: int, found: 
     assert [one.severity for one in budgets.judge(objects)] == found
 
 
+def test_one_that_is_missing_now_comes_back() -> None:
+    two_of_three = budget(minAvailable=2, status={"expectedPods": 3, "disruptionsAllowed": 0})
+    objects = Objects(pods=pods(web(0), web(1)), things={"PodDisruptionBudget": (two_of_three,)})
+    (found,) = budgets.judge(objects)
+    assert (found.severity, "now (2 of 3" in found.why) == (WARN, True)
+
+
+def test_two_budgets_of_one_pod_let_it_never_be_evicted() -> None:
+    others = budget(maxUnavailable=1, selector={"matchExpressions": [{"key": "app", "operator": "Exists"}]})
+    others["metadata"] = {"name": "all", "namespace": "shop"}
+    both = (budget(maxUnavailable=1), others)
+    objects = Objects(pods=pods(web(0), web(1)), things={"PodDisruptionBudget": both})
+    (found,) = budgets.judge(objects)
+    assert found.severity is BLOCK
+    assert found.what == "PodDisruptionBudget shop/web and PodDisruptionBudget shop/all"
+    assert "shop/web-0 and 1 more" in found.why
+    # One that has not begun is evicted past all budgets.
+    waiting = {**web(0), "status": {"phase": "Pending"}}
+    assert not list(budgets.judge(Objects(pods=pods(waiting), things={"PodDisruptionBudget": both})))
+
+
 def test_pods_that_are_over_do_not_count() -> None:
     over = {**web(1), "status": {"phase": "Succeeded"}}
     objects = Objects(pods=pods(web(0), over), things={"PodDisruptionBudget": (budget(minAvailable=1),)})
@@ -128,6 +149,50 @@ def name_not_in(*names: str) -> dict[str, Any]:
             "",
         ),
         ({"rules": [{"resources": ["certificates"]}]}, (endpoints(True),), (SERVICE,), None, ""),
+        (
+            {"rules": [{"resources": ["pods/eviction"]}]},
+            (endpoints(True),),
+            (SERVICE,),
+            WARN,
+            "kube-system, too",
+        ),
+        (
+            {"rules": [{"resources": ["*/eviction"]}]},
+            (endpoints(True),),
+            (SERVICE,),
+            WARN,
+            "kube-system, too",
+        ),
+        ({"rules": [{"resources": ["pods/log"]}]}, (endpoints(True),), (SERVICE,), None, ""),
+        ({"rules": [{"resources": ["*/*"]}]}, (endpoints(True),), (SERVICE,), WARN, "nodes"),
+        (
+            {"rules": [{"resources": ["*"]}], **name_not_in("kube-system")},
+            (endpoints(True),),
+            (SERVICE,),
+            WARN,
+            "nodes",
+        ),
+        (
+            {"rules": [{"resources": ["*/status"], "scope": "Namespaced"}]},
+            (endpoints(True),),
+            (SERVICE,),
+            WARN,
+            "kube-system, too",
+        ),
+        (
+            {"rules": [{"apiGroups": ["cert-manager.io"], "resources": ["*"]}]},
+            (endpoints(True),),
+            (SERVICE,),
+            None,
+            "",
+        ),
+        (
+            {"rules": [{"apiGroups": ["apps"], "resources": ["*"]}]},
+            (endpoints(True),),
+            (SERVICE,),
+            WARN,
+            "kube-system, too",
+        ),
         ({"failurePolicy": "Ignore"}, (), (), None, ""),
         ({"clientConfig": {"url": "https://x"}, **name_not_in("kube-system")}, (), (), None, ""),
     ],

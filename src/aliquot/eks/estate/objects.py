@@ -82,6 +82,7 @@ class Pod(Struct, frozen=True, kw_only=True):
 class NodeInfo(Struct, frozen=True, rename="camel", kw_only=True):
     kubelet_version: str = ""
     container_runtime_version: str = ""
+    os_image: str = ""
 
 
 class NodeStatus(Struct, frozen=True, rename="camel", kw_only=True):

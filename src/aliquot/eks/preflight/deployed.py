@@ -1,4 +1,4 @@
-"""What runs in a cluster, by the images of its Deployments: a component's version is in its tag, if it is anywhere."""
+"""What runs in a cluster, by the images of its workloads: a component's version is in its tag, if it is anywhere."""
 
 import re
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ class Deployed(Struct, frozen=True, kw_only=True):
     """None: the tag says none."""
 
 
-def with_image(objects: Objects, repository: str) -> Iterator[Deployed]:
+def with_image(objects: Objects, repository: str, *, kind: str = "Deployment") -> Iterator[Deployed]:
     """`repository`: the end of the image's name, as `karpenter/controller`."""
-    for one in objects.workloads.get("Deployment", ()):
+    for one in objects.workloads.get(kind, ()):
         for container in one.spec.template.spec.containers:
             base, tag = split(container.image)
             if base == repository or base.endswith(f"/{repository}"):
                 found = _TAG.match(tag)
                 yield Deployed(
-                    what=f"Deployment {one.metadata.namespace}/{one.metadata.name}",
+                    what=f"{kind} {one.metadata.namespace}/{one.metadata.name}",
                     image=container.image,
                     release=(int(found[1]), int(found[2]), int(found[3] or 0)) if found else None,
                 )

@@ -1,9 +1,9 @@
-"""PodDisruptionBudgets that can never be met, and workloads that have nobody else while their node is emptied."""
+"""PodDisruptionBudgets that let nobody go, and workloads that have nobody else while their node is emptied."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aliquot.eks.estate.objects import Objects, Workload
+from aliquot.eks.estate.objects import Objects, Pod, Workload
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.pools import some
 from aliquot.eks.preflight.selecting import Labelled
@@ -18,16 +18,17 @@ def judge(objects: Objects) -> Iterator[Finding]:
         for pod in objects.pods
         if pod.status.phase in ("Pending", "Running")
     )
-    budgets = objects.of("PodDisruptionBudget")
-    for budget in budgets:
+    over: dict[tuple[str, str], list[str]] = {}
+    for budget in objects.of("PodDisruptionBudget"):
         meta, spec = budget["metadata"], budget.get("spec") or {}
         named = f"PodDisruptionBudget {meta.get('namespace', '')}/{meta.get('name', '')}"
         selected = living.selected(meta.get("namespace", ""), spec.get("selector"))
         if not selected:
             continue
-        wrong = _never(
-            spec, budget.get("status") or {}, len(selected), sum(pod.status.ready for pod in selected)
-        )
+        for pod in selected:
+            if pod.status.phase == "Running":
+                over.setdefault((pod.metadata.namespace, pod.metadata.name), []).append(named)
+        wrong = _never(spec, budget.get("status") or {}, selected)
         if wrong:
             severity, why = wrong
             names = [f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in selected]
@@ -38,17 +39,37 @@ def judge(objects: Objects) -> Iterator[Finding]:
                 why=f"{why}: the node of {some(names)} cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
                 fix="let it allow one disruption at least: more replicas, or maxUnavailable: 1",
             )
+    yield from _several(over)
+
+
+def _several(over: Mapping[tuple[str, str], list[str]]) -> Iterator[Finding]:
+    """`over`: budgets by pod. The API server evicts no pod that more than one selects."""
+    pods: dict[tuple[str, ...], list[str]] = {}
+    for (namespace, name), budgets in over.items():
+        if len(budgets) > 1:
+            pods.setdefault(tuple(budgets), []).append(f"{namespace}/{name}")
+    for budgets_of, names in pods.items():
+        yield Finding(
+            check=CHECK,
+            severity=Severity.BLOCK,
+            what=" and ".join(budgets_of),
+            why=f"they select the same pods, of which none can be evicted then, whatever they allow: the node of {some(names)} cannot be emptied",
+            fix="let one budget select each pod",
+        )
 
 
 def _never(
-    spec: Mapping[str, Any], status: Mapping[str, Any], pods: int, ready: int
+    spec: Mapping[str, Any], status: Mapping[str, Any], selected: list[Pod]
 ) -> tuple[Severity, str] | None:
+    # What counts is how many there should be: one that is missing now comes back.
+    pods = int(status.get("expectedPods") or len(selected))
     at_least, at_most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if at_most is not None and _number(at_most, pods) == 0:
         return Severity.BLOCK, f"maxUnavailable {at_most} of {pods} pods allows no disruption, ever"
     if at_least is not None and _number(at_least, pods) >= pods:
         return Severity.BLOCK, f"minAvailable {at_least} of {pods} pods allows no disruption, ever"
     if status.get("disruptionsAllowed") == 0:
+        ready = sum(pod.status.ready for pod in selected)
         return Severity.WARN, f"it allows no disruption now ({ready} of {pods} pods are ready)"
     return None
 

@@ -12,6 +12,8 @@ from aliquot.eks.versions.minor import Minor
 
 CHECK = "node-os"
 _CGROUP_V1, _LAST_CONTAINERD_1 = Minor(1, 35), Minor(1, 35)
+_AL2 = "Amazon Linux 2"
+"""As its nodes say it. AL2023 says `Amazon Linux 2023` and a release."""
 
 
 def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
@@ -40,6 +42,7 @@ def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
 
 def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
     """Nodes of managed groups are replaced in each hop, by AMIs that have containerd 2 in time; others have to be by somebody."""
+    yield from _of_al2(estate, objects, to)
     rolled = {group.name for group in estate.nodegroups if group.ami_type != "CUSTOM"}
     by_runtime: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for node in objects.nodes:
@@ -57,6 +60,26 @@ def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding
             if replaced
             else "AMIs of AL2023 and Bottlerocket for 1.34 and later have containerd 2",
             minor=_LAST_CONTAINERD_1.next if severity is Severity.BLOCK else None,
+        )
+
+
+def _of_al2(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
+    """Of groups whose AMI type does not say it, and of no group: `judge_groups` has the others."""
+    told = {group.name for group in estate.nodegroups if group.ami_type.startswith("AL2_")}
+    names = sorted(
+        node.metadata.name
+        for node in objects.nodes
+        if node.status.node_info.os_image == _AL2 and node.metadata.labels.get(GROUP_LABEL) not in told
+    )
+    if names:
+        ends = to >= _CGROUP_V1
+        yield Finding(
+            check=CHECK,
+            severity=Severity.BLOCK if ends else Severity.WARN,
+            what=f"{len(names)} nodes of {_AL2}, {names[0]} first",
+            why=f"AL2 has cgroup v1, under which kubelet does not start from {_CGROUP_V1} on",
+            fix="an image of AL2023 has cgroup v2",
+            minor=_CGROUP_V1 if ends else None,
         )
 
 

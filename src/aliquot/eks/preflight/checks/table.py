@@ -184,6 +184,12 @@ CHECKS = (
         judge=lambda s: version_skew.judge_nodes(s.known, s.to),
     ),
     Check(
+        id=version_skew.CHECK,
+        title="Kubelets and kube-proxy that would be too old",
+        needs=Need.OBJECTS,
+        judge=lambda s: version_skew.judge_kube_proxy_of_nobody(s.known, s.to),
+    ),
+    Check(
         id=node_os.CHECK,
         title="Operating systems of node groups",
         needs=Need.OBJECTS,

@@ -20,6 +20,8 @@ class _Flag(Struct, frozen=True):
     fix: str
 
 
+_COMMENT = re.compile(r"^[ \t]*#(?!!).*$", re.MULTILINE)
+"""Of scripts, YAML and TOML: a whole line."""
 _OUT = "take it out of the user data"
 _STATIC_PODS = r"(?s)\A(?=.*(?:staticPodPath|/etc/kubernetes/manifest|kubernetes\.static-pods))(?=.*(?:secretKeyRef|secretRef|secretName|configMapKeyRef|configMapRef|configMap:))"
 _CADVISOR = r"--(application-metrics-count-limit|boot-id-file|container-hints|containerd-namespace|enable-load-reader|global-housekeeping-interval|log-cadvisor-usage|machine-id-file|storage-driver-\w+)\b"
@@ -32,11 +34,11 @@ _FLAGS = (
     _Flag(r"--cgroup-driver\b", Minor(1, 34), Severity.INFO, "--cgroup-driver is deprecated: kubelet asks containerd", _OUT),
     _Flag(r"--pod-infra-container-image\b", Minor(1, 35), Severity.BLOCK, "kubelet does not start with --pod-infra-container-image", _OUT),
     _Flag(_STATIC_PODS, Minor(1, 37), Severity.BLOCK, "static pods may not refer to Secrets and ConfigMaps", "put what they need into their manifest or onto the node"),
-    _Flag(r"--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
+    _Flag(r"^(?!.*\bdockerd\b).*--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
     _Flag(r"--event-storage-(age|event)-limit\b", Minor(1, 37), Severity.BLOCK, "kubelet does not start with the old flags of cAdvisor", _OUT),
     _Flag(_CADVISOR, Minor(1, 37), Severity.WARN, "old flags of cAdvisor are taken out one after the other, and kubelet does not start with one that it does not know", _OUT),
     _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b|^\s*event-qps\s*=\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
-    _Flag(r"version\s*=\s*2\b", Minor(1, 34), Severity.WARN, "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
+    _Flag(r"^\s*version\s*=\s*2\b", Minor(1, 34), Severity.WARN, "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
 )  # fmt: skip
 
 
@@ -59,8 +61,9 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked
         named = f"launch template {template.id}, version {template.version}"
         if template.user_data_unreadable:
             yield Unchecked(what=f"user data of {named}", why=template.user_data_unreadable)
+        user_data = _COMMENT.sub("", template.user_data)
         for flag in _FLAGS:
-            if flag.minor > to or not re.search(flag.pattern, template.user_data, re.MULTILINE):
+            if flag.minor > to or not re.search(flag.pattern, user_data, re.MULTILINE):
                 continue
             yield Finding(
                 check=CHECK,

@@ -2,9 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight.deployed import with_image
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.images import split
 from aliquot.eks.preflight.pools import pool_of
 from aliquot.eks.versions import skew
 from aliquot.eks.versions.minor import Minor
@@ -61,23 +65,44 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
 
 def judge_kube_proxy(estate: Estate, to: Minor) -> Iterator[Finding]:
     """Of the add-on, whose build says its minor. It stays as it is until the nodes have followed the control plane."""
-    addon = next((one for one in estate.addons if one.name == KUBE_PROXY), None)
-    if addon is None:
+    for addon in estate.addons:
+        if addon.name == KUBE_PROXY:
+            kubelets = {one.minor for one in estate.nodegroups}
+            yield from _of_kube_proxy(f"add-on {KUBE_PROXY}", addon.build, estate, to, kubelets)
+
+
+def judge_kube_proxy_of_nobody(estate: Estate, to: Minor) -> Iterator[Finding]:
+    """Where it is no add-on of EKS, its image's tag says its minor."""
+    assert estate.objects is not None
+    if any(addon.name == KUBE_PROXY for addon in estate.addons):
         return
-    what = f"add-on {KUBE_PROXY}"
+    kubelets = set(_readable(estate.objects))
+    for one in with_image(estate.objects, KUBE_PROXY, kind="DaemonSet"):
+        yield from _of_kube_proxy(one.what, split(one.image)[1] or one.image, estate, to, kubelets)
+
+
+def _readable(objects: Objects) -> Iterator[Minor]:
+    for node in objects.nodes:
+        with suppress(ValueError):
+            yield Minor.parse(node.status.node_info.kubelet_version)
+
+
+def _of_kube_proxy(
+    what: str, version: str, estate: Estate, to: Minor, kubelets: set[Minor]
+) -> Iterator[Finding]:
     try:
-        kube_proxy = Minor.parse(addon.build)
+        kube_proxy = Minor.parse(version)
     except ValueError:
         yield Finding(
             check=CHECK,
             severity=Severity.WARN,
             what=what,
-            why=f"its build is {addon.build!r}, which says no minor",
+            why=f"it is {version!r}, which says no minor",
             fix="see that it is no more than three minors behind the control plane",
         )
         return
     beside = [(to, to, f"the control plane at {to}")]
-    beside += [(estate.cluster.minor, one.minor, f"kubelets at {one.minor}") for one in estate.nodegroups]
+    beside += [(estate.cluster.minor, one, f"kubelets at {one}") for one in sorted(kubelets)]
     for api_server, kubelet, whom in beside:
         if not skew.kube_proxy_fits(kube_proxy, max(api_server, kube_proxy), kubelet):
             yield Finding(

@@ -12,9 +12,20 @@ CHECK = "webhooks"
 KINDS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 _NAME_LABEL = "kubernetes.io/metadata.name"
 _SYSTEM = "kube-system"
-_VITAL = frozenset(
-    {"pods", "nodes", "leases", "endpoints", "endpointslices", "*", "pods/*", "daemonsets", "deployments"}
+_NODES = (("", "nodes"), ("", "nodes/status"))
+"""In no namespace: no namespaceSelector keeps a webhook off them."""
+_VITAL = (
+    ("", "pods"),
+    ("", "pods/binding"),
+    ("", "pods/eviction"),
+    ("", "pods/status"),
+    ("", "endpoints"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("coordination.k8s.io", "leases"),
+    ("discovery.k8s.io", "endpointslices"),
 )
+"""API group and resource of what has to come up in kube-system while a cluster is upgraded."""
 
 
 def judge(objects: Objects) -> Iterator[Finding | Unchecked]:
@@ -42,7 +53,15 @@ def _closed(named: str, webhook: Mapping[str, Any], services: Services) -> Itera
             fix="bring its pods up, or set failurePolicy: Ignore, or delete the configuration",
         )
         return
-    if _catches_system(webhook):
+    if _catches_nodes(webhook):
+        yield Finding(
+            check=CHECK,
+            severity=Severity.WARN,
+            what=named,
+            why=f"it fails closed for nodes ({rules}), of which no namespaceSelector keeps it off: if its own pods do not come up, neither do nodes for them",
+            fix="except nodes by its rules or by scope: Namespaced; where matchConditions do so, waive this",
+        )
+    elif _catches_system(webhook):
         yield Finding(
             check=CHECK,
             severity=Severity.WARN,
@@ -59,10 +78,28 @@ def _rules(webhook: Mapping[str, Any]) -> str:
     return ", ".join(found[:4]) + (" and more" if len(found) > 4 else "") or "nothing"
 
 
+def _catches_nodes(webhook: Mapping[str, Any]) -> bool:
+    return any(
+        rule.get("scope") != "Namespaced" and any(_is_of(rule, *one) for one in _NODES)
+        for rule in webhook.get("rules") or ()
+    )
+
+
 def _catches_system(webhook: Mapping[str, Any]) -> bool:
     if not any(
-        resource in _VITAL for rule in webhook.get("rules") or () for resource in rule.get("resources") or ()
+        rule.get("scope") != "Cluster" and any(_is_of(rule, *one) for one in _VITAL)
+        for rule in webhook.get("rules") or ()
     ):
         return False
     # What is known of kube-system is its name; of no other label is it known to have it.
     return from_object(webhook.get("namespaceSelector") or {}).matches({_NAME_LABEL: _SYSTEM})
+
+
+def _is_of(rule: Mapping[str, Any], group: str, resource: str) -> bool:
+    """As the API server takes a rule: `*` is every resource without its subresources, `pods/*` pods and all below, `*/*` everything."""
+    groups = rule.get("apiGroups", ["*"])
+    if "*" not in groups and group not in groups:
+        return False
+    name, _, sub = resource.partition("/")
+    whole = {f"{name}/{sub}", f"{name}/*", f"*/{sub}", "*/*"} if sub else {name, "*", f"{name}/*", "*/*"}
+    return not whole.isdisjoint(rule.get("resources") or ())
