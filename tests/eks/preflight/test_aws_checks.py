@@ -285,7 +285,15 @@ def test_operating_systems() -> None:
     al2 = estate(nodegroups=(group(ami_type="AL2_x86_64_GPU"),))
     assert short(node_os.judge_groups(al2, M132)) == [(WARN, "node group gpu")]
     assert short(node_os.judge_groups(al2, M133)) == [(BLOCK, "node group gpu")]
-    assert short(node_os.judge_groups(al2, Minor(1, 35))) == [(BLOCK, "node group gpu")] * 2
+    # Two reasons, and one thing to do.
+    (one,) = node_os.judge_groups(al2, Minor(1, 35))
+    assert (one.severity, one.minor, "1.32 is the last minor with AL2, and from 1.35 on" in one.why) == (
+        BLOCK,
+        M133,
+        True,
+    )
+    (one,) = node_os.judge_groups(al2, Minor(1, 34))
+    assert "cgroup v1" not in one.why
     fine = estate().objects
     assert fine is not None
     old = replace(fine, nodes=nodes(node("a", "v1.31.4", "containerd://1.7.29")))

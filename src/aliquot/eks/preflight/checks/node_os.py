@@ -21,23 +21,17 @@ def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
         if not group.ami_type.startswith("AL2_"):
             continue
         ends = to > LAST_AL2
+        last = f"{LAST_AL2} is the last minor with AL2"
+        if to >= _CGROUP_V1:
+            last += f", and from {_CGROUP_V1} on kubelet does not start under its cgroup v1"
         yield Finding(
             check=CHECK,
             severity=Severity.BLOCK if ends else Severity.WARN,
             what=f"node group {group.name}",
-            why=f"{group.ami_type}: {LAST_AL2} is the last minor with AL2; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
+            why=f"{group.ami_type}: {last}; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
             fix="make a new group of AL2023 beside it, move the work over, then delete this one",
             minor=LAST_AL2.next if ends else None,
         )
-        if to >= _CGROUP_V1:
-            yield Finding(
-                check=CHECK,
-                severity=Severity.BLOCK,
-                what=f"node group {group.name}",
-                why=f"AL2 has cgroup v1, under which kubelet does not start from {_CGROUP_V1} on",
-                fix="AL2023 has cgroup v2",
-                minor=_CGROUP_V1,
-            )
 
 
 def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
