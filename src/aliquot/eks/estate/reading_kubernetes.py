@@ -12,6 +12,7 @@ import msgspec
 from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.gangs import unread
 from aliquot.eks.estate.job_kinds import JOB_KINDS
+from aliquot.eks.estate.karpenter import NODECLASSES, NODEPOOLS
 from aliquot.eks.estate.objects import Crd, Meta, Node, Objects, Pod, Workload
 from aliquot.eks.estate.served import served_groups
 from aliquot.eks.sightings import helm, requests
@@ -64,8 +65,8 @@ THINGS = (
     Resource(
         _ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False
     ),
-    Resource("karpenter.sh", "v1", "nodepools", "NodePool", namespaced=False),
-    Resource("karpenter.k8s.aws", "v1", "ec2nodeclasses", "EC2NodeClass", namespaced=False),
+    NODEPOOLS,
+    NODECLASSES,
     Resource("crd.k8s.amazonaws.com", "v1alpha1", "eniconfigs", "ENIConfig", namespaced=False),
 )
 _NOT_APPLIED = frozenset({"events.events.k8s.io"})

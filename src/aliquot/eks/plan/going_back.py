@@ -1,13 +1,14 @@
 """The way back to the minor before: nodes first, then add-ons, then what EKS bills, and the control plane last. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Addon, Estate
 from aliquot.eks.estate.places import is_fargate
-from aliquot.eks.plan import addon_builds, hashing, refusing
+from aliquot.eks.plan import addon_builds, hashing, pool_steps, refusing
 from aliquot.eks.plan.node_steps import of_groups
+from aliquot.eks.plan.noting import node_classes
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import placement
 from aliquot.eks.plan.plan import CannotPlan, Hop, Options, Plan, identity
@@ -18,6 +19,7 @@ from aliquot.eks.upgrade import way_back
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
+from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
@@ -52,7 +54,7 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
         steps=(),
         state=found,
         state_hash=hashing.hashed(found),
-        notes=_notes(estate),
+        notes=(*_notes(estate), *node_classes(estate, to)),
         unchecked=(*estate.unchecked, *targets.unchecked),
     )
 
@@ -77,11 +79,13 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
         for step in removals:
             gone.append(_renamed(step))
             at = after(at, step.act)
-        for part in (_nodes, _addons, _support, _control_plane):
+        for part in (_nodes, _pools, _addons, _support, _control_plane):
             for step in part(way(at, id_)):
                 gone.append(step)
                 at = after(at, step.act)
-        rest = (_renamed(step) for step in undo if step not in removals)
+        rest = [_renamed(step) for step in undo if step not in removals]
+        if any(isinstance(step.act, Freeze) for step in gone) and not _unfreezes(rest):
+            rest.append(_step(way(at, id_), "unfreeze", "what stood still goes on as it was", Unfreeze(), 1))
         return (*gone, *rest, *_health(way(at, id_)))
 
     whole = replace(bare, steps=steps(""))
@@ -90,8 +94,16 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
 
 
 def _nodes(way: Way) -> Iterator[Step]:
+    if pool_steps.due(way, way.hop.to):
+        # Whoever changes a class for it makes drift of its nodes.
+        yield _step(way, "freeze", "GitOps, Karpenter and autoscalers stand still", Freeze(), 1)
     newer = tuple(one for one in way.estate.nodegroups if one.minor > way.hop.to)
     for step in of_groups(way, newer, way.hop.to, before=False):
+        yield _renamed(step)
+
+
+def _pools(way: Way) -> Iterator[Step]:
+    for step in pool_steps.of_pools(way, way.hop.to):
         yield _renamed(step)
 
 
@@ -130,6 +142,10 @@ def _control_plane(way: Way) -> Iterator[Step]:
     yield _step(way, "readiness", what, RollbackReadiness(cluster=cluster, to=to), 1)
     act = ControlPlane(cluster=cluster, now=now, to=to)
     yield _step(way, "control-plane", f"control plane from {now} back to {to}", act, 20)
+
+
+def _unfreezes(steps: Iterable[Step]) -> bool:
+    return any(isinstance(step.act, Unfreeze) for step in steps)
 
 
 def _health(way: Way) -> Iterator[Step]:

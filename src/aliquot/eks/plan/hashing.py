@@ -5,10 +5,13 @@ from hashlib import sha256
 from msgspec import Struct
 
 from aliquot import canonical_json
+from aliquot.eks.estate import karpenter
 from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.karpenter import NODECLASSES
 from aliquot.eks.estate.updates import Progress
-from aliquot.eks.plan.placing import has_fargate, placement
+from aliquot.eks.plan.placing import Placement, has_fargate, placement
 from aliquot.eks.plan.plan import Options, Plan
+from aliquot.eks.plan.pool_steps import has_gangs, to_replace
 from aliquot.eks.plan.rolling import has_gpus, no_surge
 
 
@@ -36,6 +39,7 @@ def state(estate: Estate) -> dict[str, str]:
         "node groups that gangs tie together": "; ".join(
             "+".join(sorted(names)) for names in where.sets if len(names) > 1
         ),
+        **_pools(estate, where),
         "node groups with GPUs where nothing but gangs runs": ", ".join(
             one.name
             for one in sorted(estate.nodegroups, key=lambda one: one.name)
@@ -52,6 +56,24 @@ def state(estate: Estate) -> dict[str, str]:
         found[f"add-on {addon.name}: build"] = addon.build
         found[f"add-on {addon.name}: configuration"] = addon.configuration
     return {name: value for name, value in sorted(found.items()) if value}
+
+
+def _pools(estate: Estate, where: Placement) -> dict[str, str]:
+    """Not how many nodes each has: that is Karpenter's."""
+    if estate.objects is None:
+        return {}
+    classes = {one.name: one for one in map(karpenter.node_class, estate.objects.of(NODECLASSES.kind))}
+    found = {}
+    for pool in karpenter.pools(estate.objects):
+        of_class = classes.get(pool.node_class)
+        how = "not there" if of_class is None else of_class.how
+        named = f"NodePool {pool.name}"
+        found[f"{named}: node class"] = f"{pool.node_class}, {how}"
+        found[f"{named}: gangs or GPUs"] = "yes" if has_gangs(estate, where, pool) else ""
+        found[f"{named}: behind the control plane"] = (
+            "yes" if to_replace(estate, pool, estate.cluster.minor) else ""
+        )
+    return found
 
 
 def _group(group: Nodegroup) -> dict[str, str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from aliquot.eks.estate.estate import Addon
-from aliquot.eks.plan import addon_builds, rolling
+from aliquot.eks.plan import addon_builds, pool_steps, rolling
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.placing import has_fargate
 from aliquot.eks.plan.way import MINUTE_S, Way
@@ -148,6 +148,10 @@ def nodes(way: Way) -> Iterator[Step]:
     yield from of_groups(way, way.estate.nodegroups, way.hop.to, before=False)
 
 
+def pools(way: Way) -> Iterator[Step]:
+    yield from pool_steps.of_pools(way, way.hop.to)
+
+
 def fargate(way: Way) -> Iterator[Step]:
     if not way.placement.known or has_fargate(way.estate):
         yield way.step(
@@ -213,6 +217,7 @@ PARTS: tuple[Part, ...] = (
     control_plane_health,
     core_addons,
     nodes,
+    pools,
     fargate,
     kube_proxy,
     platform,

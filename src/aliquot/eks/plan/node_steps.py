@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
+from aliquot.eks.estate import places
 from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import told
-from aliquot.eks.plan import rolling
+from aliquot.eks.plan import gang_steps, pool_steps, rolling
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.rolling import MINUTE_S
-from aliquot.eks.plan.times import duration
 from aliquot.eks.plan.way import Way
-from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
-from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig, as_it_is
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
@@ -36,13 +35,24 @@ def of_groups(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: boo
     for group in sets.plain:
         yield from _group(way, group, rolls[group.name], nodes)
     for together in sets.gpu:
-        yield from _together(way, together, rolls, before=before)
+        yield from _together(way, together, _tied(way, together, to, before=before), rolls, before=before)
+
+
+def _tied(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: bool) -> tuple[Pool, ...]:
+    """Pools that gangs tie to these groups. They follow the control plane, and do not go before it."""
+    names = {name for one in way.placement.sets if any(group.name in one for group in groups) for name in one}
+    return tuple(one for one in pool_steps.due(way, to) if not before and places.pool(one.name) in names)
 
 
 def _together(
-    way: Way, groups: tuple[Nodegroup, ...], rolls: dict[str, GroupRoll], *, before: bool
+    way: Way,
+    groups: tuple[Nodegroup, ...],
+    pools: tuple[Pool, ...],
+    rolls: dict[str, GroupRoll],
+    *,
+    before: bool,
 ) -> Iterator[Step]:
-    """Groups between which gangs lie: first nobody runs there any more, then all are rolled, then all run again."""
+    """Groups and pools between which gangs lie: first nobody runs there any more, then all are rolled, then all run again."""
     prepare, nodes, restore = (
         (State.PRE_NODES,) * 3 if before else (State.GPU_DRAIN_PREP, State.NODES, State.GPU_RESTORE)
     )
@@ -54,36 +64,38 @@ def _together(
     ]
     with_gpus = tuple(one.name for one in groups if rolling.has_gpus(way.estate, one))
     names, to = tuple(one.name for one in groups), rolls[groups[0].name].minor
+    rolled += [pool_steps.roll(way, one, nodes, to) for one in pools]
+    everywhere = (*names, *(places.pool(one.name) for one in pools))
     for group, act in changed:
         yield _config(way, prepare, group, act, f"roll-as/{group.name}")
-    yield way.step(
-        prepare,
-        f"what nodes of {told(with_gpus)} were given is kept: MIG layouts, labels, taints",
-        SaveGpus(cluster=way.cluster, groups=with_gpus),
-        f"save/{'+'.join(with_gpus)}",
-        minutes=(1, 10),
-    )
-    yield _suspend(way, prepare, names, sum(step.expected_s for step in rolled))
+    for pool in pools:
+        yield pool_steps.ready(way, pool, prepare, to)
+    if with_gpus:
+        yield way.step(
+            prepare,
+            f"what nodes of {told(with_gpus)} were given is kept: MIG layouts, labels, taints",
+            SaveGpus(cluster=way.cluster, groups=with_gpus),
+            f"save/{'+'.join(with_gpus)}",
+            minutes=(1, 10),
+        )
+    yield gang_steps.suspend(way, prepare, everywhere, sum(step.expected_s for step in rolled), to)
     yield from rolled
-    yield way.step(
-        restore,
-        f"new nodes of {told(with_gpus)} are given what those before them had, and offer as many GPUs",
-        RestoreGpus(groups=with_gpus, minor=to, drivers=_drivers(groups, rolls)),
-        f"gpus/{'+'.join(with_gpus)}",
-        minutes=(10, 30),
-    )
+    if with_gpus:
+        yield way.step(
+            restore,
+            f"new nodes of {told(with_gpus)} are given what those before them had, and offer as many GPUs",
+            RestoreGpus(groups=with_gpus, minor=to, drivers=_drivers(groups, rolls)),
+            f"gpus/{'+'.join(with_gpus)}",
+            minutes=(10, 30),
+        )
     for name in names:
         yield _health(way, restore, name, to)
     for smoke in way.options.smokes:
         if smoke.group in names:
             yield way.smoke(restore, smoke)
-    yield way.step(
-        restore,
-        f"gangs that were suspended for {told(names)} go on",
-        ResumeGangs(places=names),
-        f"resume/{'+'.join(names)}",
-        minutes=(3, 10),
-    )
+    yield gang_steps.resume(way, restore, everywhere)
+    for pool in pools:
+        yield pool_steps.health(way, pool, restore, to)
     for group, _ in changed:
         yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
 
@@ -104,33 +116,6 @@ def _health(way: Way, state: State, name: str, to: Minor) -> Step:
         GroupHealth(cluster=way.cluster, group=name, minor=to),
         f"health/{name}",
         minutes=(2, 15),
-    )
-
-
-def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) -> Step:
-    act = SuspendGangs(
-        cluster=way.cluster,
-        places=names,
-        deadline_s=way.options.checkpoint_s,
-        may_scale=way.options.scale_gangs,
-        may_evict=way.options.evict_gangs,
-    )
-    gangs = tuple(dict.fromkeys(gang for name in names for gang in way.placement.gangs.get(name, ())))
-    stand = f"until their nodes are replaced, about {duration(rolled_s)}"
-    if not way.placement.known:
-        who = f"gangs that run there by then stand still {stand}; which ones was not read"
-    elif gangs:
-        who = f"{', '.join(gangs)}, and gangs that run there by then, stand still {stand}"
-    else:
-        who = f"no gang that runs there now; one that does by then stands still {stand}"
-    return way.step(
-        state,
-        f"gangs on {told(names)} save what they have done and are suspended, and nodes are cordoned",
-        act,
-        f"suspend/{'+'.join(names)}",
-        minutes=(5, (act.deadline_s + act.leave_s) / MINUTE_S),
-        disrupts=who,
-        back="uncordon the nodes, and resume what the annotation of this run is on",
     )
 
 

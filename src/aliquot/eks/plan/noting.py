@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from datetime import date
 
+from aliquot.eks.estate import karpenter
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
-from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, place
+from aliquot.eks.estate.karpenter import NODECLASSES
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, is_pool, place, told
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
+from aliquot.eks.plan.pool_steps import to_replace
 from aliquot.eks.plan.rolling import has_gpus, no_surge
 from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.versions.calendar import Calendar, Support
+from aliquot.eks.versions.minor import Minor
 
 _WINDOW_DAYS = 7
 _KEEP_AWAY = ("NoSchedule", "NoExecute")
@@ -35,6 +39,7 @@ def notes(
         *_support(hops, calendar, today),
         *_policy(estate, hops, calendar, today),
         *_nodes_of_nobody(estate),
+        *node_classes(estate, hops[0].to),
         *_nowhere_to_go(estate, options),
         *_tied(estate, placement),
         *_stuck(estate, placement, options),
@@ -78,13 +83,32 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     if estate.objects is None:
         return
     labels = [node.metadata.labels for node in estate.objects.nodes]
-    of_karpenter = sum(1 for one in labels if POOL_LABEL in one)
+    rolled = {pool.name for pool in karpenter.pools(estate.objects)}
+    of_karpenter = sum(1 for one in labels if POOL_LABEL in one and one[POOL_LABEL] not in rolled)
     if of_karpenter:
-        yield f"{of_karpenter} nodes are Karpenter's: it replaces them itself, by the AMI that its NodeClasses name"
+        yield f"{of_karpenter} nodes are Karpenter's, of NodePools that could not be read or have no EC2NodeClass: no step replaces them, and it does so itself"
     others = sum(1 for one in labels if not place(one) and not is_fargate(one))
     if others:
         nodes = "1 node is" if others == 1 else f"{others} nodes are"
         yield f"{nodes} of no managed group: whoever made them replaces them, before they are three minors behind"
+
+
+def node_classes(estate: Estate, to: Minor) -> Iterator[str]:
+    """Of pools that are rolled: which give nodes of their old minor again unless a person says otherwise."""
+    if estate.objects is None:
+        return
+    classes = {one.name: one for one in map(karpenter.node_class, estate.objects.of(NODECLASSES.kind))}
+    back = to < estate.cluster.minor
+    for pool in karpenter.pools(estate.objects):
+        found = classes.get(pool.node_class)
+        if back and not to_replace(estate, pool, to):
+            continue
+        if found is None:
+            yield f"NodePool {pool.name}: its EC2NodeClass {pool.node_class} is not there: the run holds before its nodes go"
+        elif back and found.alias:
+            yield f"EC2NodeClass {found.name} ({found.how}) follows the control plane: for nodes of NodePool {pool.name} it has to select AMIs of {to} (ssmParameter or name, with amiFamily) until that is back; the run holds there till then"
+        elif not found.alias:
+            yield f"EC2NodeClass {found.name} selects {found.how}: let it select those of {to} once the {'run asks for it' if back else 'control plane is there'}; the run holds before nodes of NodePool {pool.name} go till then"
 
 
 def _nowhere_to_go(estate: Estate, options: Options) -> Iterator[str]:
@@ -118,13 +142,15 @@ def _open_nodes_beside_groups(estate: Estate) -> bool:
 
 def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
     for names in placement.sets:
-        if len(names) > 1 and any(has_gpus(estate, one) for one in estate.nodegroups if one.name in names):
-            yield f"node groups {', '.join(sorted(names))} are rolled in one go: jobs lie across them"
+        with_gpus = any(has_gpus(estate, one) for one in estate.nodegroups if one.name in names)
+        if len(names) > 1 and (with_gpus or any(map(is_pool, names))):
+            yield f"{told(sorted(names))} are rolled in one go: jobs lie across them"
 
 
 def _stuck(estate: Estate, placement: Placement, options: Options) -> Iterator[str]:
-    gpus = [group.name for group in estate.nodegroups if has_gpus(estate, group)]
-    gangs = {str(gang): gang for name in gpus for gang in placement.stuck.get(name, ())}
+    suspended = [group.name for group in estate.nodegroups if has_gpus(estate, group)]
+    suspended += [name for name in placement.gangs if is_pool(name)]
+    gangs = {str(gang): gang for name in suspended for gang in placement.stuck.get(name, ())}
     for name, gang in sorted(gangs.items()):
         if gang.way is Way.SCALE and options.scale_gangs:
             yield f"{name} is scaled to no replicas while its nodes are replaced, and back"

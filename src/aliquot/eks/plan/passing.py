@@ -5,12 +5,15 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.objects import NodeInfo
+from aliquot.eks.estate.places import POOL_LABEL
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.table import Act
 
 
@@ -23,6 +26,8 @@ def after(estate: Estate, act: Act) -> Estate:
             return replace(estate, addons=tuple(addons))
         case GroupRoll():
             return _changed(estate, act.name, lambda one: _rolled(one, act))
+        case PoolRoll():
+            return _pool_rolled(estate, act)
         case GroupConfig():
             return _changed(estate, act.name, lambda one: _configured(one, act))
         case GroupCopy():
@@ -46,6 +51,22 @@ def _rolled(group: Nodegroup, act: GroupRoll) -> Nodegroup:
         release=act.release or group.release,
         template_version=act.template.get("version", group.template_version),
     )
+
+
+def _pool_rolled(estate: Estate, act: PoolRoll) -> Estate:
+    if estate.objects is None:
+        return estate
+    nodes = (
+        replace(node, status=replace(node.status, node_info=_raised(node.status.node_info, act)))
+        if node.metadata.labels.get(POOL_LABEL) == act.name
+        else node
+        for node in estate.objects.nodes
+    )
+    return replace(estate, objects=replace(estate.objects, nodes=tuple(nodes)))
+
+
+def _raised(info: NodeInfo, act: PoolRoll) -> NodeInfo:
+    return replace(info, kubelet_version=f"v{act.minor}.0")
 
 
 def _configured(group: Nodegroup, act: GroupConfig) -> Nodegroup:

@@ -1,12 +1,12 @@
-"""Who runs on which node group, as far as that decides how groups are rolled: gangs, and what else would move."""
+"""Who runs on which node group or NodePool, as far as that decides how groups are rolled: gangs, and what else would move."""
 
 from msgspec import Struct
 
-from aliquot.eks.estate import gangs
+from aliquot.eks.estate import gangs, karpenter, places
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.estate.places import GROUP_LABEL, is_fargate
+from aliquot.eks.estate.places import is_fargate
 from aliquot.kube.resources import NODES, PODS
 
 
@@ -14,17 +14,17 @@ class Placement(Struct, frozen=True, kw_only=True):
     known: bool
     """No: no API server was asked, or it did not tell."""
     sets: tuple[tuple[str, ...], ...]
-    """Every node group; those that gangs tie together in one set."""
+    """Every node group and NodePool (`estate.places`); those that gangs tie together in one set."""
     pods: dict[str, int] = {}
-    """That move when the group's nodes are replaced, by group."""
+    """That move when nodes are replaced, by place."""
     alone: dict[str, int] = {}
     """Of these, pods that are of no gang."""
     gangs: dict[str, tuple[str, ...]] = {}
-    """By group."""
+    """By place."""
     stuck: dict[str, tuple[Gang, ...]] = {}
-    """By group, gangs that cannot just be suspended."""
+    """By place, gangs that cannot just be suspended."""
     only_gangs: frozenset[str] = frozenset()
-    """Groups where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
+    """Places where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
 
 
 def has_fargate(estate: Estate) -> bool:
@@ -35,38 +35,39 @@ def has_fargate(estate: Estate) -> bool:
 
 
 def placement(estate: Estate) -> Placement:
-    names = tuple(one.name for one in estate.nodegroups)
+    pools = karpenter.pools(estate.objects) if estate.objects is not None else ()
+    names = (*(one.name for one in estate.nodegroups), *(places.pool(one.name) for one in pools))
     if estate.objects is None or {NODES.kind, PODS.kind}.intersection(estate.objects.unread):
         return Placement(known=False, sets=tuple((name,) for name in names))
-    of_node = _groups(estate.objects, names)
+    of_node = _placed(estate.objects, names)
     found = gangs.of_objects(estate.objects)
     held = {(pod.metadata.namespace, pod.metadata.name) for gang in found for pod in gang.pods}
     pods: dict[str, int] = {}
     alone: dict[str, int] = {}
     for pod in estate.objects.pods:
-        group = of_node.get(pod.spec.node_name)
-        if group is not None and gangs.counts(pod):
-            pods[group] = pods.get(group, 0) + 1
+        where = of_node.get(pod.spec.node_name)
+        if where is not None and gangs.counts(pod):
+            pods[where] = pods.get(where, 0) + 1
             if (pod.metadata.namespace, pod.metadata.name) not in held:
-                alone[group] = alone.get(group, 0) + 1
-    by_group: dict[str, list[str]] = {}
+                alone[where] = alone.get(where, 0) + 1
+    by_place: dict[str, list[str]] = {}
     stuck: dict[str, tuple[Gang, ...]] = {}
     for gang in found:
-        for group in gang.places(of_node):
-            by_group.setdefault(group, []).append(str(gang))
+        for where in gang.places(of_node):
+            by_place.setdefault(where, []).append(str(gang))
             if gang.why:
-                stuck[group] = (*stuck.get(group, ()), gang)
+                stuck[where] = (*stuck.get(where, ()), gang)
     return Placement(
         known=True,
         sets=tuple(tuple(one) for one in gangs.sets_tied(found, of_node, names)),
         pods=pods,
         alone=alone,
-        gangs={group: tuple(sorted(told)) for group, told in by_group.items()},
+        gangs={where: tuple(sorted(told)) for where, told in by_place.items()},
         stuck=stuck,
-        only_gangs=frozenset(by_group) - alone.keys(),
+        only_gangs=frozenset(by_place) - alone.keys(),
     )
 
 
-def _groups(objects: Objects, names: tuple[str, ...]) -> dict[str, str]:
-    labelled = ((node.metadata.name, node.metadata.labels.get(GROUP_LABEL, "")) for node in objects.nodes)
-    return {node: group for node, group in labelled if group in names}
+def _placed(objects: Objects, names: tuple[str, ...]) -> dict[str, str]:
+    found = ((node.metadata.name, places.place(node.metadata.labels)) for node in objects.nodes)
+    return {node: where for node, where in found if where in names}

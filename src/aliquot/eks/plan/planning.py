@@ -19,11 +19,12 @@ from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions import calendar as calendars
 from aliquot.eks.versions.minor import Minor
 
-CHANGES = (ControlPlane, AddonBuild, GroupRoll)
+CHANGES = (ControlPlane, AddonBuild, GroupRoll, PoolRoll)
 """Acts after which something is at another version. A plan without any has nothing to do."""
 _TELL = ("minors that EKS has", "subnets", "instance types", RESERVATIONS)
 

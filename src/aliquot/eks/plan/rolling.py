@@ -5,6 +5,7 @@ import math
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.places import is_pool
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import CannotPlan, Options
 from aliquot.eks.plan.targets import CUSTOM, Targets
@@ -30,7 +31,7 @@ class Sets(Struct, frozen=True, kw_only=True):
     """The smallest that has a node and no GPU."""
     plain: tuple[Nodegroup, ...]
     gpu: tuple[tuple[Nodegroup, ...], ...]
-    """Smallest first, so that what goes wrong hits few."""
+    """With GPUs, or tied to a NodePool by a gang. Smallest first, so that what goes wrong hits few."""
 
 
 def has_gpus(estate: Estate, group: Nodegroup) -> bool:
@@ -52,7 +53,11 @@ def sets(estate: Estate, placement: Placement, behind: tuple[Nodegroup, ...]) ->
         tuple(sorted((one for one in behind if one.name in names), key=lambda one: (one.desired, one.name)))
         for names in placement.sets
     ]
-    gpu = [groups for groups in together if any(has_gpus(estate, one) for one in groups)]
+    gpu = [
+        groups
+        for groups, names in zip(together, placement.sets, strict=True)
+        if groups and (any(has_gpus(estate, one) for one in groups) or any(map(is_pool, names)))
+    ]
     plain = sorted(
         (one for groups in together if groups and groups not in gpu for one in groups),
         # Those without a node show nothing to those after them.

@@ -25,7 +25,10 @@ from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
+from aliquot.eks.upgrade.acts.pool_health import PoolHealth
+from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
@@ -81,6 +84,13 @@ def by_hand(plan: Plan, step: Step) -> str:
             return "the same once more, and compare: no fewer nodes, GPUs and ready replicas"
         case Freeze():
             return "suspend Argo CD and Flux, set NodePool budgets to 0 nodes, keep the cluster autoscaler from scaling down, switch off the GPU operator's own upgrades"
+        case NodeClassReady():
+            return f"`kubectl get ec2nodeclasses -o yaml` (status.amis) shows AMIs of {step.act.minor}"
+        case PoolRoll():
+            many = "all at once" if step.act.at_once else "as many at a time as its budgets let drift"
+            return f"`kubectl delete nodeclaim` of each that is behind of NodePool {step.act.name}, {many}: Karpenter empties and ends them"
+        case PoolHealth():
+            return f"`kubectl get nodes -l karpenter.sh/nodepool={step.act.name}`: all Ready, with their GPUs, and no pod is Pending that was not before"
         case SuspendGangs():
             return f"cordon the nodes of {places.told(step.act.places)}; for each job on them ask for a checkpoint, wait for it, then suspend the job as a whole"
         case ResumeGangs():
@@ -118,6 +128,8 @@ def verified(plan: Plan, step: Step) -> str:
             return f"`aws eks describe-addon --cluster-name {name} --addon-name {step.act.name} --query 'addon.[status,addonVersion]'` says ACTIVE, {step.act.build}"
         case GroupRoll():
             return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.name}`: all Ready, at {step.act.minor}"
+        case PoolRoll():
+            return f"`kubectl get nodes -l karpenter.sh/nodepool={step.act.name}`: all Ready, at {step.act.minor}"
         case GroupConfig():
             return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.updateConfig`"
     return ""

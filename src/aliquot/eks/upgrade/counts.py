@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Meta, Node
-from aliquot.eks.estate.places import GROUP_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.kube.quantity import whole
 
 
@@ -42,9 +42,9 @@ class RunningWorkload(Struct, frozen=True, kw_only=True):
 
 class Counts(Struct, frozen=True, kw_only=True):
     ready_nodes: dict[str, int] = {}
-    """By node group; those of none under an empty name."""
+    """By node group; those of none under an empty name. Without Karpenter's, which has as many as pods need."""
     resources: dict[str, int] = {}
-    """What nodes have to give of extended resources (nvidia.com/gpu and the like), in all."""
+    """What these nodes have to give of extended resources (nvidia.com/gpu and the like), in all."""
     pods: dict[str, int] = {}
     """By phase."""
     restarts: int = 0
@@ -61,6 +61,8 @@ def count(
     ready_nodes: Counter[str] = Counter()
     resources: Counter[str] = Counter()
     for node in nodes:
+        if POOL_LABEL in node.metadata.labels:
+            continue
         ready = any(
             one.get("type") == "Ready" and one.get("status") == "True" for one in node.status.conditions
         )

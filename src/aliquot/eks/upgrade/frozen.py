@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from aliquot.eks.estate.karpenter import NODEPOOLS
 from aliquot.eks.upgrade.verdicts import Verb, Write
 from aliquot.kube.resources import NODES, Resource
 
@@ -18,7 +19,6 @@ WAS = "aliquot.dev/frozen-was"
 ARGO = Resource("argoproj.io", "v1alpha1", "applications", "Application")
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 RELEASES = Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmRelease")
-NODEPOOLS = Resource("karpenter.sh", "v1", "nodepools", "NodePool", namespaced=False)
 CLUSTERPOLICIES = Resource("nvidia.com", "v1", "clusterpolicies", "ClusterPolicy", namespaced=False)
 
 _ARGO_SKIP = "argocd.argoproj.io/skip-reconcile"

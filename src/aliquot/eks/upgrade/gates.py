@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
+from aliquot.eks.upgrade.acts.pool_health import PoolHealth
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
@@ -26,7 +27,7 @@ NOTICED = frozenset(
 )
 """What people may notice. The way back is none of them: whoever goes back has waited long enough."""
 
-_LOOKS = (GroupHealth, SmokeJob)
+_LOOKS = (GroupHealth, PoolHealth, SmokeJob)
 """Among them, but of the roll before them: whether that went well nobody wants to know a week later."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT
 from aliquot.eks.estate.objects import Pod
 from aliquot.eks.preflight.selecting import Labelled
 from aliquot.kube.client import Client
@@ -50,4 +51,6 @@ def _held_by(pod: Pod, budgets: Iterable[dict[str, Any]]) -> str:
 
 def _line(pod: Pod, budget: str) -> str:
     held = f" (PodDisruptionBudget {budget} lets none go)" if budget else ""
+    if pod.metadata.annotations.get(DO_NOT_DISRUPT, "false") != "false":
+        held += f" ({DO_NOT_DISRUPT} keeps Karpenter from evicting it)"
     return f"pod {pod.metadata.namespace}/{pod.metadata.name} on {pod.spec.node_name}{held}"

@@ -7,6 +7,7 @@ allow, and whatever may not be disrupted holds its node.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import POOL_LABEL
 from aliquot.eks.preflight.deployed import with_image
@@ -17,7 +18,6 @@ from aliquot.eks.versions.minor import Minor
 
 CHECK = "karpenter"
 AUTOSCALER = "cluster-autoscaler"
-DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 _AUTO_MODE = "eks.amazonaws.com"
 _BALANCED = Minor(1, 37)
 _DEFAULT_BUDGET = "10%"

@@ -15,11 +15,14 @@ from aliquot.clock import rfc3339
 from aliquot.eks.estate.gangs import Gang, Root
 from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.estate.objects import Pod
+from aliquot.eks.estate.places import is_pool, place
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import checkpoints, writing
 from aliquot.eks.upgrade.gpu_roll.marks import SUSPENDED_BY
 from aliquot.eks.upgrade.gpu_roll.reading import Scene, scene
+from aliquot.eks.upgrade.gpu_roll.restoring import is_of
 from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Keep, Verdict, Wait, Write, Writes
+from aliquot.eks.versions.minor import Minor
 from aliquot.kube.api.checkpoint import LAST
 from aliquot.kube.client import Client
 from aliquot.kube.errors import ApiError
@@ -41,6 +44,8 @@ class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs", renam
     cluster: str
     places: tuple[str, ...]
     """Node groups and NodePools, by `estate.places`."""
+    minor: Minor | None = None
+    """Nodes of a NodePool that are of it stay, and whoever runs there."""
     deadline_s: float = 900.0
     """For the checkpoint. Who has none by then is suspended without."""
     leave_s: float = 900.0
@@ -69,7 +74,7 @@ async def look_to_suspend(act: SuspendGangs, doors: Doors) -> Scene:
 
 
 def judged_to_suspend(act: SuspendGangs, seen: Scene, attempt: Attempt) -> Verdict:
-    of_node = seen.of_node
+    of_node, going = seen.of_node, _going(act, seen)
     ever = records(attempt.kept, f"{attempt.step}/gangs/")
     begun = {root for record in ever for root in record.roots}
     # What was asked before a person said to try again is asked anew.
@@ -78,14 +83,16 @@ def judged_to_suspend(act: SuspendGangs, seen: Scene, attempt: Attempt) -> Verdi
     gangs = [
         gang
         for gang in seen.gangs
-        if set(gang.places(of_node)).intersection(act.places) or any(one.key in begun for one in gang.roots)
+        if going.intersection(gang.nodes) or any(one.key in begun for one in gang.roots)
     ]
     ours = [gang for gang in gangs if not _left(act, gang, attempt)]
     against = _against(act, seen, ours, attempt)
     if against is not None:
         return against
     to_cordon = [
-        writing.cordon(node, attempt.run) for node in seen.within(act.places) if not node.spec.unschedulable
+        writing.cordon(node, attempt.run)
+        for node in seen.nodes
+        if node.metadata.name in going and not node.spec.unschedulable
     ]
     if to_cordon:
         return Writes(tuple(to_cordon))
@@ -117,11 +124,11 @@ def _against(act: SuspendGangs, seen: Scene, ours: Sequence[Gang], attempt: Atte
             "; ".join(f"{gang} cannot be suspended: {gang.why}" for gang in stuck[:_NAMED]) + _more(stuck),
             f"let it end, or say what is to become of it: aliquot eks retry {act.cluster} --gangs {SCALE} (none of its pods for a while), or --gangs {EVICT} (EKS evicts them)",
         )
-    of_node = seen.of_node
+    going = _going(act, seen)
     resumed = [
         root
         for gang in ours
-        if set(gang.places(of_node)).intersection(act.places)
+        if going.intersection(gang.nodes)
         for root in gang.roots
         if _mark(root) == attempt.run and not root.is_suspended
     ]
@@ -194,8 +201,19 @@ def _suspended(
 
 
 def _still_there(act: SuspendGangs, seen: Scene, ours: Sequence[Gang]) -> list[Pod]:
-    names = {node.metadata.name for node in seen.within(act.places)}
-    return [pod for gang in ours for pod in gang.pods if pod.spec.node_name in names]
+    going = _going(act, seen)
+    return [pod for gang in ours for pod in gang.pods if pod.spec.node_name in going]
+
+
+def _going(act: SuspendGangs, seen: Scene) -> frozenset[str]:
+    """Names of the nodes that are to be replaced. A group's are all so; a pool gets new ones whenever pods need them, also meanwhile."""
+    return frozenset(
+        node.metadata.name
+        for node in seen.within(act.places)
+        if act.minor is None
+        or not is_pool(place(node.metadata.labels))
+        or not is_of(node.status.node_info.kubelet_version, act.minor)
+    )
 
 
 def _waiting(

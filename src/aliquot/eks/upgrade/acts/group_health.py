@@ -1,37 +1,22 @@
 """A node group after its roll: are its nodes there, of the new minor, and well, and is there nobody who waits for room?"""
 
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 from aliquot.eks.estate.gangs import GPU_PREFIXES
-from aliquot.eks.estate.objects import Meta
-from aliquot.eks.upgrade.acts.cluster_counts import KEPT
 from aliquot.eks.upgrade.acts.gpu_restore import nodes_of, saved_of
-from aliquot.eks.upgrade.counts import Counts
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
 from aliquot.eks.upgrade.gpu_roll.layouts import SeenNode
 from aliquot.eks.upgrade.gpu_roll.marks import RESTORED_FROM
+from aliquot.eks.upgrade.node_health import Pod, of_daemons, of_waiting
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.resources import PODS
 
 _LOOK_S = 15.0
 _NAMED = 5
-_DO_NOT_START = frozenset(
-    {
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "RunContainerError",
-    }
-)
 
 
 class GroupHealth(Struct, frozen=True, kw_only=True, tag="group-health"):
@@ -40,35 +25,6 @@ class GroupHealth(Struct, frozen=True, kw_only=True, tag="group-health"):
     minor: Minor
     settle_s: float = 900.0
     """Until then nodes may still be on their way."""
-
-
-class Waiting(Struct, frozen=True):
-    reason: str = ""
-
-
-class State(Struct, frozen=True):
-    waiting: Waiting | None = None
-
-
-class ContainerStatus(Struct, frozen=True):
-    name: str = ""
-    state: State = State()
-
-
-class PodSpec(Struct, frozen=True, rename="camel"):
-    node_name: str = ""
-
-
-class PodStatus(Struct, frozen=True, rename="camel"):
-    phase: str = ""
-    container_statuses: list[ContainerStatus] = []
-    init_container_statuses: list[ContainerStatus] = []
-
-
-class Pod(Struct, frozen=True):
-    metadata: Meta = field(default_factory=Meta)
-    spec: PodSpec = PodSpec()
-    status: PodStatus = PodStatus()
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -95,8 +51,8 @@ async def look(act: GroupHealth, doors: Doors) -> Seen:
 def judged(act: GroupHealth, seen: Seen, attempt: Attempt) -> Verdict:
     troubles = [
         *_of_nodes(act, seen),
-        *_of_daemons(seen),
-        *_of_waiting(seen, attempt),
+        *of_daemons({node.name for node in seen.nodes}, seen.pods),
+        *of_waiting(seen.pods, attempt),
         *_of_gpus(act, seen, attempt),
     ]
     if not troubles:
@@ -123,50 +79,6 @@ def _of_nodes(act: GroupHealth, seen: Seen) -> Iterator[str]:
             well += 1
     if well < seen.desired:
         yield f"{well} of {seen.desired} nodes are there and well"
-
-
-def _of_daemons(seen: Seen) -> Iterator[str]:
-    names = {node.name for node in seen.nodes}
-    for pod in seen.pods:
-        if pod.spec.node_name not in names or not any(
-            one.kind == "DaemonSet" for one in pod.metadata.owner_references
-        ):
-            continue
-        for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
-            waiting = container.state.waiting
-            if waiting is not None and waiting.reason in _DO_NOT_START:
-                yield f"pod {pod.metadata.namespace}/{pod.metadata.name} on {pod.spec.node_name}: {waiting.reason}"
-                break
-
-
-def _of_waiting(seen: Seen, attempt: Attempt) -> Iterator[str]:
-    """Who waited before the hop began may still wait."""
-    before = _counted(attempt)
-    if before is None:
-        return
-    waiting = [
-        f"{pod.metadata.namespace}/{pod.metadata.name}"
-        for pod in seen.pods
-        if pod.status.phase == "Pending" and not pod.spec.node_name
-    ]
-    was = before.pods.get("Pending", 0)
-    if len(waiting) > was:
-        yield f"{len(waiting)} pods wait for a node, {was} did before (one is {waiting[0]})"
-
-
-def _counted(attempt: Attempt) -> Counts | None:
-    """Of the hop that goes on: the furthest."""
-    found: list[tuple[Minor, Any]] = []
-    for name, value in attempt.kept.items():
-        kind, _, hop = name.partition("/")
-        if kind == KEPT:
-            try:
-                found.append((Minor.parse(hop), value))
-            except ValueError:
-                continue
-    if not found:
-        return None
-    return msgspec.convert(max(found, key=lambda one: one[0])[1], Counts)
 
 
 def _of_gpus(act: GroupHealth, seen: Seen, attempt: Attempt) -> Iterator[str]:

@@ -21,7 +21,10 @@ from aliquot.eks.upgrade.acts import (
     group_removal,
     group_roll,
     insights_refresh,
+    node_class,
     platform,
+    pool_health,
+    pool_roll,
     preflight,
     rollback_readiness,
     smoke_job,
@@ -45,7 +48,10 @@ from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
+from aliquot.eks.upgrade.acts.pool_health import PoolHealth
+from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
@@ -69,7 +75,10 @@ Act: TypeAlias = (
     | GroupRemoval
     | GroupRoll
     | InsightsRefresh
+    | NodeClassReady
     | PlatformHealth
+    | PoolHealth
+    | PoolRoll
     | Preflight
     | RestoreGpus
     | ResumeGangs
@@ -98,7 +107,10 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     GroupRemoval: group_removal.DOING,
     GroupRoll: group_roll.DOING,
     InsightsRefresh: insights_refresh.DOING,
+    NodeClassReady: node_class.DOING,
     PlatformHealth: platform.DOING,
+    PoolHealth: pool_health.DOING,
+    PoolRoll: pool_roll.DOING,
     Preflight: preflight.DOING,
     RestoreGpus: gpu_restore.RESTORE,
     ResumeGangs: gang_resumption.RESUME,

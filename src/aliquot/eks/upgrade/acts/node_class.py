@@ -1,0 +1,25 @@
+"""Before gangs are suspended for a NodePool: whether its class gives nodes of the minor. Nobody stands still while a person names AMIs."""
+
+from msgspec import Struct
+
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.pool_scene import PoolScene, against_class, pool_scene
+from aliquot.eks.upgrade.verdicts import Done, Verdict
+from aliquot.eks.versions.minor import Minor
+
+
+class NodeClassReady(Struct, frozen=True, kw_only=True, tag="node-class"):
+    pool: str
+    minor: Minor
+
+
+async def look(act: NodeClassReady, doors: Doors) -> PoolScene:
+    return await pool_scene(doors.kube, act.pool)
+
+
+def judged(act: NodeClassReady, seen: PoolScene, attempt: Attempt) -> Verdict:
+    against = against_class(seen, act.minor, attempt.now_s - attempt.began_s)
+    return against or Done(f"NodePool {act.pool}: new nodes will be of {act.minor}")
+
+
+DOING = Doing(look=look, judge=judged)
