@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -40,8 +40,8 @@ def opens_in_s(windows: Sequence[Window], now_s: float) -> float:
 
 
 def _opens_in_s(window: Window, now_s: float) -> float:
-    now = datetime.fromtimestamp(now_s, ZoneInfo(window.time_zone))
-    # The first opening after the time at which one that is still open now would have opened at the earliest.
-    earliest = now - timedelta(seconds=window.duration_s)
+    # The first opening after the time at which one that is still open now would have opened at the earliest. Counted before the
+    # zone comes in: in a night in which clocks are set six hours are six hours, too.
+    earliest = datetime.fromtimestamp(now_s - window.duration_s, ZoneInfo(window.time_zone))
     opening: datetime = next(CronSim(window.schedule, earliest))
     return max(0.0, opening.timestamp() - now_s)

@@ -9,7 +9,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 
-from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
+from aliquot.eks.aws.api import (
+    NO_CREDENTIALS,
+    THROTTLED,
+    UNKNOWN_OUTCOME,
+    UNREACHABLE,
+    UNSIGNED,
+    WRONG_PARAMETERS,
+    Failure,
+)
 from aliquot.eks.aws.boto import Boto
 
 Answer = Callable[[web.Request], web.Response]
@@ -101,6 +109,49 @@ async def test_a_refusal_is_one_line(status: int, code: str, message: str, says:
     assert caught.value.code == code
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        (lambda _: web.Response(status=502, text="<html>"), UNREACHABLE, "502 Bad Gateway"),
+        (lambda _: web.Response(status=504), UNREACHABLE, "504"),
+        (refusal(503, "ServiceUnavailable", "later"), UNREACHABLE, "503 later"),
+        (refusal(500, "InternalServerError", "oh"), UNREACHABLE, "500 oh"),
+        (refusal(500, "ServerException", "oh"), "ServerException", "oh"),
+        (refusal(400, "RequestTimeout", "too slow"), UNREACHABLE, "too slow"),
+        (lambda _: web.Response(status=429), "TooManyRequestsException", ""),
+        (refusal(429, "RequestThrottled", "slower"), "RequestThrottled", "slower"),
+    ],
+    ids=["502", "504", "503", "another-500", "500", "timeout", "429", "throttled"],
+)
+async def test_what_says_nothing_of_the_call_counts_as_no_answer(
+    answer: Answer, code: str, says: str
+) -> None:
+    async with answered(answer) as api:
+        api._config = api._config.merge(type(api._config)(retries={"total_max_attempts": 1}))
+        with pytest.raises(Failure) as caught:
+            await api.call("eks", "DescribeCluster", name="a")
+    assert caught.value.code == code
+    assert caught.value.code in THROTTLED | UNKNOWN_OUTCOME
+    assert says in str(caught.value)
+
+
+async def test_a_clock_that_is_wrong_is_said() -> None:
+    message = "Signature expired: 20261129T163000Z is now earlier than 20261129T170000Z"
+    async with answered(refusal(403, "InvalidSignatureException", message)) as api:
+        with pytest.raises(Failure, match="the clock of this machine is not that of AWS"):
+            await api.call("eks", "DescribeCluster", name="a")
+
+
+async def test_credentials_of_the_environment_whose_end_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `aws configure export-credentials` writes them. botocore asks the environment again, and it says the same."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2026-01-01T00:00:00+00:00")
+    async with answered(refusal(500, "ServerException", "not reached")) as api:
+        with pytest.raises(Failure, match="sign in again") as caught:
+            await api.call("eks", "DescribeCluster", name="a")
+    assert caught.value.code in UNSIGNED
 
 
 async def test_a_missing_permission_is_named_as_policies_name_it() -> None:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 
 from aliquot.eks.upgrade.doing import Decision
-from aliquot.eks.upgrade.journal import Held, Journal, Phase
+from aliquot.eks.upgrade.journal import Held, Journal, Lapsed, Phase
 
 EU, US = (f"arn:aws:eks:{region}:123456789012:cluster/prod" for region in ("eu-west-1", "us-east-1"))
 STEPS = ["1.32/control-plane", "1.32/nodes/gpu"]
@@ -72,9 +72,21 @@ def test_who_has_it_holds_it_longer_and_nobody_else(journal: Journal) -> None:
         journal.renew("r1", "a", 200.0, 100.0)
 
 
-def test_a_lease_that_is_over_lets_nobody_write(journal: Journal) -> None:
-    with pytest.raises(Held):
+def test_a_lease_that_is_over_lets_nobody_write_until_it_is_renewed(journal: Journal) -> None:
+    with pytest.raises(Lapsed):
         journal.note("r1", "a", STEPS[0], "intended", {}, 100.0)
+    journal.renew("r1", "a", 100.0, 100.0)
+    journal.note("r1", "a", STEPS[0], "intended", {}, 101.0)
+    journal.lease("r1", "b", 300.0, 100.0)
+    with pytest.raises(Held, match="no longer ours"):
+        journal.renew("r1", "a", 300.0, 100.0)
+
+
+def test_what_a_step_waits_for_is_told_by_who_has_it_alone(journal: Journal) -> None:
+    journal.tell("r1", "a", STEPS[0], "for pods to be gone")
+    journal.tell("r1", "b", STEPS[0], "for nothing")
+    assert [one.told for one in journal.standing("r1")] == ["for pods to be gone", ""]
+    assert [one.kind for one in journal.entries("r1")] == []
 
 
 def test_a_retry_is_another_attempt(journal: Journal) -> None:

@@ -1,6 +1,8 @@
 """What the runner does with each thing that a rule may say, on a kind of act made for it."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.upgrade import runner as running
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
 from aliquot.eks.upgrade.journal import Held, Phase
+from aliquot.eks.upgrade.outages import AGAIN_S, PATIENCE_S
 from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
 from aliquot.kube.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from aliquot.kube.resources import CONFIGMAPS
+from aliquot.sql.failures import Unreachable
 from aliquot.windows import Window
 from tests.eks.upgrade.acts.worlds import World, on_virtual_time
 
@@ -302,5 +306,105 @@ def test_what_takes_longer_than_it_should_is_said(play: Play) -> None:
         late = [line for line in world.told if "longer than it should" in line]
         assert len(late) == 1
         assert world.told[0] == "on its way"
+
+    test()
+
+
+def test_an_outage_without_an_end_is_held_and_one_with_an_end_is_outlived(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        nobody = Failure("eks", "DescribeCluster", "Unreachable", "no answer")
+        many = [nobody] * int(0.6 * PATIENCE_S / AGAIN_S)
+        began = world.clock.now()
+        play(*many, Wait(1.0, "there"), *many, Done("now"))
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert world.clock.now() - began > PATIENCE_S
+        began = world.clock.now()
+        play(*many, *many)
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert held.why.startswith("for 2 h there was no answer")
+        assert PATIENCE_S <= world.clock.now() - began <= PATIENCE_S + 60
+
+    test()
+
+
+def test_a_call_that_takes_longer_than_the_lease_is_looked_after(play: Play) -> None:
+    """As if this machine had been closed meanwhile. Nobody else has come."""
+
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Call("eks", "DescribeCluster", {"name": "prod"}), Done("it was done"))
+        there = world.doors.api
+
+        class Slow:
+            async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+                await asyncio.sleep(2 * running.LEASE_S)
+                return await there.call(service, operation, **parameters)
+
+            pages = there.pages
+
+        world.doors = replace(world.doors, api=Slow())
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert [one.kind for one in world.journal.entries(world.run)] == ["begun", "intended", "done", "over"]
+
+    test()
+
+
+def test_a_journal_that_takes_nothing_for_a_while_is_waited_for_and_nothing_is_done(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        call = Call("eks", "DescribeCluster", {"name": "prod"})
+        play(*[call] * 6, Done("now"))
+        note, refused = world.journal.note, iter([True, True, False, True, False])
+
+        def full(*of: Any) -> None:
+            if next(refused, False):
+                raise Unreachable("journal.db: database or disk is full")
+            note(*of)
+
+        monkeypatch.setattr(world.journal, "note", full)
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        lines = [one for one in world.told if "takes nothing" in one]
+        assert (
+            lines
+            == ["the journal takes nothing, so nothing is done: journal.db: database or disk is full"] * 3
+        )
+        # No call without its intent.
+        kinds = [one.kind for one in world.journal.entries(world.run)]
+        assert kinds == ["begun", "intended", *["intended", "answered"] * 3, "done", "over"]
+
+    test()
+
+
+def test_a_journal_that_stays_away_ends_the_run(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Wait(60.0, "on its way"), Done("now"))
+
+        def gone(*_: Any) -> None:
+            raise Unreachable("no route to host")
+
+        world.told_hook = lambda line: (
+            monkeypatch.setattr(world.journal, "renew", gone) if line == "on its way" else None
+        )
+        began = world.clock.now()
+        with pytest.raises(Unreachable):
+            await world.go(Scripted())  # type: ignore[arg-type]
+        assert world.clock.now() - began >= PATIENCE_S
+
+    test()
+
+
+def test_what_a_step_waits_for_is_in_the_journal_for_whoever_looks_on(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Wait(60.0, "update u-1 is in progress"), Wait(60.0, "update u-1 is in progress"), Done("now"))
+        seen: list[str] = []
+        world.told_hook = lambda _: seen.append(world.journal.standing(world.run)[0].told)
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert seen == ["update u-1 is in progress"] * 2 + ["now"]
 
     test()

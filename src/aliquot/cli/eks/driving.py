@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ async def drive(
     """To its end, or until it is held; the exit code. `before`: each line."""
     from aliquot.eks.upgrade.runner import Runner
     from aliquot.eks.upgrade.updates import POLL_S
+    from aliquot.sql.failures import Unreachable
 
     owner = who_drives()
     said = _Said(before)
@@ -77,7 +79,9 @@ async def drive(
     try:
         held = await runner.go()
     finally:
-        kept.release(run, owner)
+        # What ended it is to be told, and not that the journal is gone, too.
+        with suppress(Unreachable):
+            kept.release(run, owner)
     if held is None:
         click.echo(f"{before}{run} is {kept.ends(run)}")
         return 0

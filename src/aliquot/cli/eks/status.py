@@ -66,7 +66,7 @@ def _far(kept: "Journal", run: "Run") -> tuple[str, str]:
     standing = [one for one in kept.standing(run.id) if one.phase is not Phase.LEFT]
     done = sum(1 for one in standing if one.phase is Phase.DONE)
     held = next((one.told for one in standing if one.phase is Phase.HELD), "")
-    at = next((one.step for one in standing if one.phase is not Phase.DONE), "")
+    at, waits = next(((one.step, one.told) for one in standing if one.phase is not Phase.DONE), ("", ""))
     if run.over:
         how = run.over
     elif held:
@@ -74,7 +74,7 @@ def _far(kept: "Journal", run: "Run") -> tuple[str, str]:
     elif run.paused:
         how = f"paused before {at}: {run.paused}"
     elif run.until_s > SystemClock().now():
-        how = f"at {at}, {run.owner} drives it"
+        how = f"at {at}, {run.owner} drives it" + (f": {waits}" if waits else "")
     else:
         how = f"at {at}, nobody drives it: aliquot eks upgrade {run.cluster} goes on"
     return how, f"{done} of {len(standing)}"

@@ -22,9 +22,32 @@ WRONG_PARAMETERS = "WrongParameters"
 """Codes of ours: nothing has reached AWS, or nobody can tell (unreachable)."""
 
 THROTTLED = frozenset(
-    {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
 )
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+NOT_VALID = frozenset(
+    {
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+UNSIGNED = EXPIRED | NOT_VALID | {NO_CREDENTIALS}
+"""Whoever asks has to sign in."""
 UNKNOWN_OUTCOME = frozenset(
     {UNREACHABLE, "ServerException", "InternalFailure", "ServiceUnavailableException"}
 )

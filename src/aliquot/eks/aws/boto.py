@@ -20,7 +20,17 @@ from botocore.signers import RequestSigner
 from aliquot import __version__
 from aliquot.clock import SystemClock
 from aliquot.eks.aws import regions
-from aliquot.eks.aws.api import DENIED, NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
+from aliquot.eks.aws.api import (
+    DENIED,
+    EXPIRED,
+    NO_CREDENTIALS,
+    NOT_VALID,
+    THROTTLED,
+    UNKNOWN_OUTCOME,
+    UNREACHABLE,
+    WRONG_PARAMETERS,
+    Failure,
+)
 from aliquot.eks.aws.aws_clock import AwsClock
 
 T = TypeVar("T")
@@ -31,15 +41,10 @@ _ATTEMPTS = 6
 _TOKEN_S = 60
 """Of the signature. EKS takes the token for 15 minutes."""
 _ANEW_S = 600.0
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-_NOT_VALID = frozenset(
-    {
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "SignatureDoesNotMatch",
-        "InvalidSignatureException",
-    }
-)
+_AGE = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_SKEWED = frozenset({"RequestTimeTooSkewed"})
+_OTHER_TIME = re.compile(r"Signature (expired|not yet current)")
+_CUT_SHORT = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _PREFIXES = {"service-quotas": "servicequotas"}
 """Of actions in policies, where it is not the service's name."""
@@ -153,7 +158,8 @@ class Boto:
         try:
             return work()
         except botocore.exceptions.ClientError as error:
-            raise self._failed(service, operation, error.response.get("Error", {})) from None
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            raise self._failed(service, operation, error.response.get("Error", {}), status) from None
         except (
             botocore.exceptions.NoCredentialsError,
             botocore.exceptions.PartialCredentialsError,
@@ -169,6 +175,12 @@ class Boto:
             raise Failure(service, operation, UNREACHABLE, _line(error)) from None
         except botocore.exceptions.BotoCoreError as error:
             raise Failure(service, operation, type(error).__name__, _line(error)) from None
+        except RuntimeError as error:
+            if "refreshed credentials" not in str(error):
+                raise
+            # Those of an environment that says when they end: botocore reads the same ones again.
+            message = f"the credentials have expired: sign in again ({self._how()})"
+            raise Failure(service, operation, NO_CREDENTIALS, message) from None
 
     def _client(self, service: str) -> Any:
         # Making clients is not safe in threads; using them is.
@@ -189,12 +201,19 @@ class Boto:
         with self._counting:
             self.calls[f"{service}:{operation}"] += 1
 
-    def _failed(self, service: str, operation: str, error: Mapping[str, str]) -> Failure:
+    def _failed(self, service: str, operation: str, error: Mapping[str, str], status: int) -> Failure:
         code = error.get("Code", "Unknown")
         message = _BLANKS.sub(" ", error.get("Message") or code)
-        if code in _EXPIRED:
+        if status == 429 and code not in THROTTLED:
+            code = "TooManyRequestsException"
+        elif (status >= 500 or code in _CUT_SHORT) and code not in THROTTLED | UNKNOWN_OUTCOME:
+            # A gateway on the way, or a service under another name for it.
+            code, message = UNREACHABLE, f"{status} {message}"
+        if code in _SKEWED or (code in NOT_VALID and _OTHER_TIME.search(message)):
+            message = f"the clock of this machine is not that of AWS: set it, by NTP ({message})"
+        elif code in EXPIRED:
             message = f"the credentials have expired: sign in again ({self._how()})"
-        elif code in _NOT_VALID:
+        elif code in NOT_VALID:
             message = f"AWS does not know these credentials ({self._how()}): {message}"
         elif code in DENIED:
             found = _ACTION.search(message)
@@ -218,8 +237,8 @@ class _Tokens:
         self._token, self._until_s = "", 0.0
 
     def __call__(self) -> str:
-        # By the monotonic clock: nobody else's time is compared with it.
-        now_s = time.monotonic()
+        # Not by a clock that is set; and while this machine sleeps the token grows old.
+        now_s = time.clock_gettime(_AGE)
         if now_s >= self._until_s:
             self._token, self._until_s = self._sign(), now_s + _ANEW_S
         return self._token

@@ -19,7 +19,7 @@ from aliquot.sql.connections import Connections
 
 _LOCK = 0x_A11C_0731
 DONE = "done"
-_LOST = "{} is no longer ours: its lease is over, or somebody else has it"
+_LOST = "{} is no longer ours: somebody else has taken it over"
 
 
 class Phase(StrEnum):
@@ -33,6 +33,10 @@ class Phase(StrEnum):
 
 class Held(Exception):
     """Somebody else works on it, or it cannot be done: one line."""
+
+
+class Lapsed(Held):
+    """Nobody else has it, and for a while nobody had: renew it, and look anew."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -235,6 +239,13 @@ class Journal:
         """A step to its next phase. Raises Held where the run is no longer the owner's."""
         self._move(run, owner, step, {"phase": phase, "told": told}, now_s)
 
+    def tell(self, run: str, owner: str, step: str, line: str) -> None:
+        """What a step waits for. No harm where it is somebody else's."""
+        with self._connections.writing() as tx:
+            if tx.scalar(select(runs.c.lease_owner).where(runs.c.id == run)) == owner:
+                of_step = (steps.c.run == run) & (steps.c.step == step)
+                tx.execute(update(steps).where(of_step).values(told=line))
+
     def _move(self, run: str, owner: str, step: str, values: dict[str, Any], now_s: float) -> None:
         with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
@@ -346,8 +357,10 @@ class Journal:
         row = tx.execute(
             select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
         ).one_or_none()
-        if row is None or row.lease_owner != owner or row.lease_until_s <= now_s:
+        if row is None or row.lease_owner != owner:
             raise Held(_LOST.format(run))
+        if row.lease_until_s <= now_s:
+            raise Lapsed(f"the lease of {run} is over")
 
 
 def _add_steps(tx: Connection, run: str, ids: Sequence[str], first: int, now_s: float) -> None:

@@ -7,33 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aliquot.eks.aws.api import (
-    DENIED,
-    NO_CREDENTIALS,
-    THROTTLED,
-    UNKNOWN_OUTCOME,
-    WRONG_PARAMETERS,
-    Failure,
-)
+from aliquot.eks.aws.api import Failure
+from aliquot.eks.upgrade import outages
 from aliquot.eks.upgrade.acts.table import DOINGS
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
 from aliquot.eks.upgrade.gates import waits_s
-from aliquot.eks.upgrade.journal import Held, Journal, Phase, Standing
+from aliquot.eks.upgrade.journal import Held, Journal, Lapsed, Phase, Standing
 from aliquot.eks.upgrade.steps import Step, token
 from aliquot.eks.upgrade.updates import POLL_S
 from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
-from aliquot.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound, Unauthorized
+from aliquot.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from aliquot.sql.failures import Unreachable
 from aliquot.windows import Window
 
 LEASE_S = 300.0
 _LATE = "it takes longer than it should: have a look at it"
-_AGAIN_S = 20.0
 _SOON_S = 1.0
 _LONGEST_WAIT_S = LEASE_S / 3
+_APART_S = 120.0
+"""Of two failures of the journal: longer, and they are two outages."""
 _OVER = frozenset({Phase.DONE, Phase.LEFT})
-_PASSING = THROTTLED | UNKNOWN_OUTCOME
-"""Nothing is known to have been decided: look again."""
-_IN_USE = frozenset({"ResourceInUseException"})
 _SAME_AT_MOST = 60
 """Times that one thing is written or asked for in one go at a step: then somebody else puts it back as it was."""
 
@@ -65,10 +58,29 @@ class Runner:
         self._pace = pace
         self._owner = owner
         self._tell = tell
+        self._at: Step | None = None
+        self._said = ""
 
     async def go(self) -> Hold | None:
-        """Until all is done (None), or something is held or paused. Raises Held where the run is somebody else's."""
+        """Until all is done (None), or something is held or paused. Raises Held where the run is somebody else's, Unreachable."""
         self._journal.lease(self._run, self._owner, self._now, LEASE_S)
+        since_s, last_s = 0.0, -outages.PATIENCE_S
+        while True:
+            try:
+                return await self._on()
+            except Lapsed:
+                # We slept, or a call took that long. Nobody has come meanwhile, or the next look tells: what was seen is old.
+                continue
+            except Unreachable as error:
+                # A look comes first, then: what the journal does not have was not asked for.
+                since_s = self._now if self._now - last_s > _APART_S else since_s
+                last_s = self._now
+                if self._at is None or self._now - since_s >= outages.PATIENCE_S:
+                    raise
+                self._tell(self._at, f"the journal takes nothing, so nothing is done: {error}")
+                await asyncio.sleep(outages.AGAIN_S)
+
+    async def _on(self) -> Hold | None:
         while True:
             self._keep()
             standing = next(
@@ -85,11 +97,11 @@ class Runner:
             if standing.step not in self._number:
                 raise Held(f"{self._run} was turned meanwhile: begin this command once more")
             number = self._number[standing.step]
-            step = self._plan[number]
+            self._at = step = self._plan[number]
             if standing.phase is Phase.TO_DO:
                 wait_s = waits_s(self._plan, number, self._windows, self._now)
                 if wait_s > 0:
-                    self._tell(step, f"the next maintenance window opens in {wait_s / 3600:.1f} h")
+                    self._waits(step, f"the next maintenance window opens in {wait_s / 3600:.1f} h", wait_s)
                     await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
                     continue
             held = await self._step(step, standing)
@@ -100,6 +112,7 @@ class Runner:
         doing = DOINGS[type(step.act)]
         begun = standing if standing.phase is Phase.BEGUN else None
         done: Counter[str] = Counter()
+        failing_since_s: float | None = None
         while True:
             self._keep()
             try:
@@ -113,14 +126,16 @@ class Runner:
                 with self._understanding(step):
                     said = doing.judge(step.act, seen, attempt)
                 verdict = _again_and_again(done) or await self._do(step, doing, said)
-                done.update(_named(said, verdict))
+                done.update(_named(said))
+                failing_since_s = None
             except Shut as error:
                 verdict = error.hold
             except (Failure, ApiError) as error:
-                verdict = _failed(error)
+                failing_since_s = self._now if failing_since_s is None else failing_since_s
+                verdict = outages.judged(error, self._now - failing_since_s)
             if isinstance(verdict, Wait):
                 late = begun is not None and 0 < step.at_most_s < self._now - begun.since_s
-                self._tell(step, f"{verdict.why}; {_LATE}" if late else verdict.why)
+                self._waits(step, f"{verdict.why}; {_LATE}" if late else verdict.why, verdict.seconds)
                 await asyncio.sleep(min(verdict.seconds * self._pace, _LONGEST_WAIT_S))
             elif isinstance(verdict, Done):
                 self._move(step, Phase.DONE, verdict.told)
@@ -173,14 +188,14 @@ class Runner:
                 return Wait(0.0, "kept")
         return verdict
 
-    async def _call(self, step: Step, call: Call) -> Wait | Hold:
+    async def _call(self, step: Step, call: Call) -> Wait:
         # Durable before the call: whoever comes after us knows that it may have been made.
         self._note(step, "intended", {"operation": call.operation, "parameters": call.parameters})
         try:
             answer = await self._doors.api.call(call.service, call.operation, **call.parameters)
         except Failure as error:
             self._note(step, "refused", {"code": error.code, "message": error.message})
-            return _failed(error)
+            raise
         update = answer.get("update", {}).get("id", "")
         self._note(step, "answered", {"update": update})
         return Wait(POLL_S, f"update {update} has begun" if update else f"{call.operation} is asked for")
@@ -228,6 +243,13 @@ class Runner:
     def _now(self) -> float:
         return self._doors.clock.now()
 
+    def _waits(self, step: Step, line: str, seconds: float) -> None:
+        """For whoever looks on: here, and with `status` from elsewhere what is not over at once."""
+        if seconds > _SOON_S and line != self._said:
+            self._journal.tell(self._run, self._owner, step.id, line)
+            self._said = line
+        self._tell(step, line)
+
     def _keep(self) -> None:
         self._journal.renew(self._run, self._owner, self._now, LEASE_S)
 
@@ -238,10 +260,10 @@ class Runner:
         self._journal.note(self._run, self._owner, step.id, kind, body, self._now)
 
 
-def _named(said: Verdict, came: Verdict) -> list[str]:
-    """What was done. A call that was refused for a while is made again, as often as it takes."""
+def _named(said: Verdict) -> list[str]:
+    """What was done."""
     match said:
-        case Call() if isinstance(came, Wait) and came.seconds != _AGAIN_S:
+        case Call():
             return [f"{said.operation} {said.parameters}"]
         case Writes():
             return [str(one) for one in said.writes]
@@ -259,24 +281,3 @@ def _again_and_again(done: Counter[str]) -> Hold | None:
         f"{name}: done {times} times, and it is not so",
         "find out who puts it back (a controller, GitOps, a webhook) and let them stop, then retry",
     )
-
-
-def _failed(error: Failure | ApiError) -> Wait | Hold:
-    if isinstance(error, ApiError):
-        if isinstance(error, Forbidden | Unauthorized):
-            return Hold(f"the API server refuses it: {error}", "give this user the right, then retry")
-        if error.code in (0, 410, 429) or error.code >= 500:
-            return Wait(_AGAIN_S, str(error))
-        return Hold(f"the API server refuses it: {error}", "put that right, then retry; or go back")
-    if error.code in _PASSING or error.code in _IN_USE:
-        return Wait(_AGAIN_S, str(error))
-    if error.code == NO_CREDENTIALS or error.code in DENIED:
-        return Hold(str(error), "then retry")
-    if error.code == WRONG_PARAMETERS:
-        return Hold(str(error), "this is a defect of the plan: plan anew, and tell us")
-    if error.code == "ResourceNotFoundException":
-        return Hold(
-            str(error),
-            "if it is gone for good, end the run where it is (aliquot eks abort CLUSTER --leave) and plan the rest anew; else retry, or go back",
-        )
-    return Hold(str(error), "put that right, then retry; or go back")

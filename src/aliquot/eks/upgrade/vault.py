@@ -24,10 +24,15 @@ class DirectoryVault:
         path = self._path(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except OSError:
+                # Of a disk that is full.
+                Path(file.name).unlink()
+                raise
 
     def _path(self, name: str) -> Path:
         path = (self._root / name).resolve()
