@@ -2,9 +2,10 @@
 
 import pytest
 
-from aliquot.eks.upgrade.waves import Member, Progress, next_clusters, order, waits_for
+from aliquot.eks.upgrade.journal import Phase
+from aliquot.eks.upgrade.waves import Member, Progress, next_clusters, order, recorded, waits_for
 
-T, G, H, D = Progress.TO_COME, Progress.GOING, Progress.HELD, Progress.DONE
+T, B, G, H, D = Progress.TO_COME, Progress.BEGUN, Progress.GOING, Progress.HELD, Progress.DONE
 
 
 def fleet(*rows: tuple[str, str, Progress]) -> list[Member]:
@@ -24,11 +25,34 @@ def fleet(*rows: tuple[str, str, Progress]) -> list[Member]:
         ([("a", "1", G), ("b", "1", G), ("c", "1", T)], 2, []),
         ([("a", "", T), ("b", "prod", T), ("c", "10", T), ("d", "9", T)], 9, ["d"]),
         ([("a", "1", D)], 1, []),
+        # Whoever was killed in the middle goes on, though another is held; nobody new begins beside it.
+        ([("a", "1", H), ("b", "1", B), ("c", "1", T)], 3, ["b"]),
+        ([("a", "1", H), ("b", "2", B), ("c", "2", T)], 3, ["b"]),
+        ([("a", "1", T), ("b", "1", B)], 1, ["b"]),
+        ([("a", "1", T), ("b", "1", B)], 2, ["b", "a"]),
+        ([("a", "1", G), ("b", "1", B), ("c", "1", B)], 2, ["b"]),
+        ([("a", "1", B), ("b", "2", T)], 2, ["a"]),
         ([], 1, []),
     ],
 )
 def test_who_begins(rows: list[tuple[str, str, Progress]], at_once: int, begin: list[str]) -> None:
     assert next_clusters(fleet(*rows), at_once) == begin
+
+
+@pytest.mark.parametrize(
+    ("over", "phases", "progress"),
+    [
+        ("", [Phase.TO_DO, Phase.TO_DO], T),
+        ("", [Phase.DONE, Phase.TO_DO], B),
+        ("", [Phase.BEGUN, Phase.TO_DO], B),
+        ("", [Phase.DONE, Phase.HELD, Phase.TO_DO], H),
+        ("", [Phase.DONE, Phase.LEFT, Phase.TO_DO], B),
+        ("done", [Phase.DONE], D),
+        ("aborted", [Phase.DONE, Phase.LEFT], H),
+    ],
+)
+def test_how_far_a_member_is(over: str, phases: list[Phase], progress: Progress) -> None:
+    assert recorded(over, phases) is progress
 
 
 def test_waves_by_number_then_word_then_none() -> None:

@@ -64,7 +64,8 @@ def fleet(
 ) -> None:
     """Upgrade all clusters that have a plan in DIR: the next wave begins once the one before is done.
 
-    Run it again after whatever made it stop: those that are done are done, the others go on.
+    Run it again after whatever made it stop: those that are done are done, the others go on; those in the middle also while another
+    one is held.
 
     Exit codes: 0 all are done; 3 a cluster is held; 1 it failed.
     """
@@ -109,7 +110,7 @@ class _Fleet:
         self._plans = plans
         self._at_once = at_once
         self._yes = yes
-        self._progress = {name: self._recorded(plan.id) for name, (_, plan) in plans.items()}
+        self._progress = {name: self._recorded(name) for name in plans}
         self._waves: dict[str, str] = {}
 
     async def go(self, wave_tag: str, *, dry_run: bool) -> int:
@@ -135,7 +136,9 @@ class _Fleet:
                     break
                 ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
-                    self._progress[going.pop(task)] = Progress.DONE if task.result() else Progress.HELD
+                    name = going.pop(task)
+                    # A run that was turned comes to its end, too: back where it was.
+                    self._progress[name] = self._recorded(name) if task.result() else Progress.HELD
         self._show()
         why = waits_for(self._members())
         if why:
@@ -165,17 +168,14 @@ class _Fleet:
             return False
         return code == 0
 
-    def _recorded(self, run: str) -> "Progress":
-        from aliquot.eks.upgrade.journal import Phase
-        from aliquot.eks.upgrade.waves import Progress
+    def _recorded(self, cluster: str) -> "Progress":
+        from aliquot.eks.upgrade.waves import Progress, recorded
 
+        run = self._plans[cluster][1].id
         found = next((one for one in self._kept.runs() if one.id == run), None)
         if found is None:
             return Progress.TO_COME
-        if found.over:
-            return Progress.DONE if found.over == "done" else Progress.HELD
-        held = any(one.phase is Phase.HELD for one in self._kept.standing(run))
-        return Progress.HELD if held else Progress.TO_COME
+        return recorded(found.over, (one.phase for one in self._kept.standing(run)))
 
     def _members(self) -> "list[Member]":
         from aliquot.eks.upgrade.waves import Member
