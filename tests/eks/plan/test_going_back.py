@@ -1,5 +1,7 @@
 """The way back, as steps."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -15,7 +17,7 @@ from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
-from tests.eks.plan.estates import M131, M132, NOW_S, TARGETS, addon, at, estate, group
+from tests.eks.plan.estates import M131, M132, NOW_S, TARGETS, addon, at, estate, group, objects
 
 _DAY_S = 86400.0
 
@@ -97,6 +99,38 @@ def test_after_a_rollback_there_is_none_to_the_minor_before_that() -> None:
     one = estate(cluster=at(M131), updates=(upgraded(3), upgraded(1, kind="VersionRollback", to="1.31")))
     with pytest.raises(CannotPlan, match=r"no update of the last days has led prod to 1\.31"):
         going_back.plan(one, TARGETS, Options())
+
+
+def on_fargate(name: str, kubelet: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    labels = {"eks.amazonaws.com/compute-type": "fargate"}
+    return (
+        {
+            "metadata": {"name": f"f-{name}", "labels": labels},
+            "status": {"nodeInfo": {"kubeletVersion": kubelet}},
+        },
+        {"metadata": {"name": name, "namespace": "web"}, "spec": {"nodeName": f"f-{name}"}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("kubelets", "named"),
+    [
+        ({}, ""),
+        # Those that the way there has not restarted yet are in nobody's way.
+        ({"a": "v1.31.9-eks-1"}, ""),
+        ({"a": "v1.31.9-eks-1", "b": "v1.32.3-eks-1"}, "web/b"),
+        ({"a": ""}, "web/a"),
+        (dict.fromkeys("abcdefg", "v1.32.3-eks-1"), "web/a, web/b, web/c, web/d, web/e and 2 more"),
+    ],
+)
+def test_pods_on_fargate_that_are_in_the_way_are_named(kubelets: dict[str, str], named: str) -> None:
+    both = [on_fargate(name, kubelet) for name, kubelet in kubelets.items()]
+    found = replace(after_upgrade(), objects=objects([node for node, _ in both], [pod for _, pod in both]))
+    said = [one for one in going_back.plan(found, TARGETS, Options()).notes if "Fargate" in one]
+    assert len(said) == bool(named)
+    if named:
+        assert f"kubelets newer than 1.31: {named}; EKS goes back once they are gone" in said[0]
+        assert "comes anew with 1.32: scale their workloads to none" in said[0]
 
 
 def test_not_while_a_group_is_on_its_way() -> None:

@@ -30,8 +30,10 @@ from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions import calendar as calendars
 from aliquot.eks.versions.calendar import Support
+from aliquot.eks.versions.minor import Minor
 
 MINUTE_S = 60.0
+_NAMED = 5
 
 
 def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step, ...] = ()) -> Plan:
@@ -167,14 +169,35 @@ def _renamed(step: Step) -> Step:
 def _notes(estate: Estate) -> tuple[str, ...]:
     to = estate.cluster.minor.previous
     notes = [f"what the API server has stored in {estate.cluster.minor}'s own forms stays so in etcd"]
-    objects = estate.objects
-    behind = (
-        []
-        if objects is None
-        else [node.metadata.name for node in objects.nodes if is_fargate(node.metadata.labels)]
-    )
-    if behind:
+    newer = _newer_on_fargate(estate, to)
+    if newer:
+        names = ", ".join(newer[:_NAMED]) + (f" and {len(newer) - _NAMED} more" if newer[_NAMED:] else "")
         notes.append(
-            f"{len(behind)} pods on Fargate have kubelets newer than {to}: delete them first, EKS waits for that"
+            f"pods on Fargate have kubelets newer than {to}: {names}; EKS goes back once they are gone, and one that is deleted comes anew "
+            f"with {estate.cluster.minor}: scale their workloads to none when the run is held by that, and back once the control plane is {to}"
         )
     return tuple(notes)
+
+
+def _newer_on_fargate(estate: Estate, to: Minor) -> list[str]:
+    """Pods, by namespace and name; the node where its pod is not known. Of Fargate nobody takes a kubelet back: not a step of ours, for it stands
+    still until all of the rest is done, and whoever runs it has to say whether it may."""
+    if estate.objects is None:
+        return []
+    nodes = {
+        node.metadata.name: f"node {node.metadata.name}"
+        for node in estate.objects.nodes
+        if is_fargate(node.metadata.labels) and not _is_at(node.status.node_info.kubelet_version, to)
+    }
+    for pod in estate.objects.pods:
+        if pod.spec.node_name in nodes:
+            nodes[pod.spec.node_name] = f"{pod.metadata.namespace}/{pod.metadata.name}"
+    return sorted(nodes.values())
+
+
+def _is_at(kubelet: str, to: Minor) -> bool:
+    """One that has not told of its kubelet yet came with the control plane's."""
+    try:
+        return Minor.parse(kubelet) <= to
+    except ValueError:
+        return False
