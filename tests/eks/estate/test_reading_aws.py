@@ -16,7 +16,7 @@ from aliquot.eks.fake.fleet import Requested
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions import amis
 from aliquot.eks.versions.minor import Minor
-from tests.eks.fake.worlds import START_S, Account
+from tests.eks.fake.worlds import ROLE, START_S, Account
 
 
 @pytest.fixture
@@ -32,7 +32,11 @@ def account() -> Account:
         taints=[{"key": "nvidia.com/gpu", "value": "yes", "effect": "NO_SCHEDULE"}],
     )
     made.call(
-        "CreateAddon", clusterName="prod", addonName="kube-proxy", configurationValues='{"mode": "ipvs"}'
+        "CreateAddon",
+        clusterName="prod",
+        addonName="kube-proxy",
+        configurationValues='{"mode": "ipvs"}',
+        serviceAccountRoleArn=ROLE,
     )
     made.pass_(300)
     return made
@@ -133,6 +137,7 @@ async def test_a_cluster_with_all_that_belongs_to_it(account: Account) -> None:
     assert (group.minor, group.desired, group.taints) == (Minor(1, 31), 2, ("nvidia.com/gpu=yes:NoSchedule",))
     (addon,) = await reading_aws.addons(api, "prod")
     assert (addon.build, addon.configuration) == ("v1.31.14-eksbuild.32", '{"mode": "ipvs"}')
+    assert addon.role_arn == ROLE
     builds = await reading_aws.builds(api, ("kube-proxy",))
     subnets = await reading_aws.subnets(api, cluster.vpc)
     assert [(one.id, one.zone, one.free) for one in subnets] == [

@@ -88,6 +88,22 @@ def test_what_an_add_on_may_be_told_its_schema_says(account: Account, text: str,
     assert json.loads(told["configurationSchema"])["properties"]["replicaCount"] == {"type": "integer"}
 
 
+def test_what_an_update_leaves_out_is_taken_away(account: Account) -> None:
+    values = '{"mode": "ipvs"}'
+    given = {"serviceAccountRoleArn": ROLE, "configurationValues": values}
+    call = {"clusterName": "prod", "addonName": "kube-proxy"}
+    account.call("CreateAddon", **call, **given)
+    account.pass_(2 * MINUTE_S)
+    update = account.call("UpdateAddon", **call, **given)["update"]
+    assert {"type": "ServiceAccountRoleArn", "value": ROLE} in update["params"]
+    account.pass_(2 * MINUTE_S)
+    assert given.items() <= addon(account, "kube-proxy").items()
+    account.call("UpdateAddon", **call, configurationValues=values)
+    account.pass_(2 * MINUTE_S)
+    told = addon(account, "kube-proxy")
+    assert (told.get("serviceAccountRoleArn"), told["configurationValues"]) == (None, values)
+
+
 def owned(account: Account) -> list[tuple[str, str]]:
     listed = account.call("ListPodIdentityAssociations", clusterName="prod")["associations"]
     return [(one["serviceAccount"], one["ownerArn"]) for one in listed if "ownerArn" in one]

@@ -73,6 +73,10 @@ def with_group(**more: Any) -> Estate:
             ['add-on kube-proxy: configuration: it was not there, it is {"mode": "ipvs"}'],
         ),
         (
+            replace(before(), addons=(addon("coredns"), replace(addon("kube-proxy"), role_arn="arn:r"))),
+            ["add-on kube-proxy: role: it was not there, it is arn:r"],
+        ),
+        (
             replace(before(), addons=(*before().addons, Addon(name="vpc-cni", build="v1"))),
             ["add-on vpc-cni: build: it was not there, it is v1"],
         ),

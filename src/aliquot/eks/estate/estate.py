@@ -82,6 +82,8 @@ class Addon(Struct, frozen=True, kw_only=True):
     build: str
     status: str = "ACTIVE"
     configuration: str = ""
+    role_arn: str = ""
+    """That its service account has by itself (IRSA); empty: it has none, or has one by pod identity."""
     issues: tuple[Issue, ...] = ()
 
 

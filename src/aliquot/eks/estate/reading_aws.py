@@ -130,6 +130,7 @@ async def _addon(api: Api, cluster_name: str, name: str) -> Addon:
         build=found["addonVersion"],
         status=found["status"],
         configuration=found.get("configurationValues", ""),
+        role_arn=found.get("serviceAccountRoleArn", ""),
         issues=_issues(found),
     )
 

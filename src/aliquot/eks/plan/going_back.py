@@ -16,7 +16,6 @@ from aliquot.eks.plan.planning import today_of
 from aliquot.eks.plan.targets import Targets
 from aliquot.eks.plan.way import Way
 from aliquot.eks.upgrade import way_back
-from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
@@ -114,9 +113,7 @@ def _addons(way: Way) -> Iterator[Step]:
     for addon in way.estate.addons:
         build = _build_before(way.estate, addon, way)
         if build is not None:
-            act = AddonBuild(
-                cluster=way.cluster, name=addon.name, build=build, configuration=addon.configuration
-            )
+            act = way.addon_to(addon, build)
             yield _step(
                 way, addon.name, f"add-on {addon.name} from {addon.build} to {build}, for {to}", act, 3
             )

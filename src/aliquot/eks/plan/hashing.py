@@ -55,6 +55,7 @@ def state(estate: Estate) -> dict[str, str]:
     for addon in estate.addons:
         found[f"add-on {addon.name}: build"] = addon.build
         found[f"add-on {addon.name}: configuration"] = addon.configuration
+        found[f"add-on {addon.name}: role"] = addon.role_arn
     return {name: value for name, value in sorted(found.items()) if value}
 
 

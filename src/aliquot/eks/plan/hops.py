@@ -11,7 +11,6 @@ from aliquot.eks.plan.placing import has_fargate
 from aliquot.eks.plan.way import MINUTE_S, Way
 from aliquot.eks.preflight.checks import version_skew
 from aliquot.eks.preflight.waivers import Waiver
-from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import Backup
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
@@ -249,9 +248,7 @@ def _addon(way: Way, state: State, addon: Addon, build: str) -> Iterator[Step]:
         yield way.step(
             state,
             f"add-on {addon.name} from {was} to {becomes}",
-            AddonBuild(
-                cluster=way.cluster, name=addon.name, build=becomes, configuration=addon.configuration
-            ),
+            way.addon_to(addon, becomes),
             _named(state, addon.name) if becomes == build else f"{addon.name}/{becomes}",
             minutes=(3, 30),
             disrupts=disrupts if was == addon.build else _ADDON_DISRUPTS[addon_builds.VPC_CNI],

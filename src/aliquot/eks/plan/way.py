@@ -4,11 +4,12 @@ from datetime import date
 
 from msgspec import Struct
 
-from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.estate import Addon, Estate
 from aliquot.eks.plan.calls import shown
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import Hop, Options
 from aliquot.eks.plan.targets import Targets
+from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import State
@@ -39,6 +40,15 @@ class Way(Struct, frozen=True, kw_only=True):
     def rest(self) -> bool:
         """The control plane is there; only what follows it is left."""
         return self.hop.now == self.hop.to
+
+    def addon_to(self, addon: Addon, build: str) -> AddonBuild:
+        return AddonBuild(
+            cluster=self.cluster,
+            name=addon.name,
+            build=build,
+            configuration=addon.configuration,
+            role_arn=addon.role_arn,
+        )
 
     def smoke(self, state: State, act: SmokeJob) -> Step:
         where = f"smoke/{act.group}/{act.name}" if act.group else f"smoke/{act.name}"

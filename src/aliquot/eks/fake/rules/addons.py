@@ -8,6 +8,9 @@ from aliquot.eks.fake.rules import access, addon_settings, finding
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.world import Addon, Cluster, World, at
 
+_AS_ASKED = {"serviceAccountRoleArn": "ServiceAccountRoleArn", "configurationValues": "ConfigurationValues"}
+"""Of an update: how its parameters are called among those that it tells of."""
+
 
 def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.active(world, call["clusterName"])
@@ -99,10 +102,9 @@ def update(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     addon_settings.check(name, call.get("configurationValues"), names)
     resolve = call.get("resolveConflicts", "NONE")
     params = {"AddonVersion": version, "ResolveConflicts": resolve}
-    changes: dict[str, Any] = {"addonVersion": version}
-    changes |= {key: call[key] for key in ("serviceAccountRoleArn", "configurationValues") if key in call}
-    if "configurationValues" in call:
-        params["ConfigurationValues"] = call["configurationValues"]
+    # What is left out is taken away: of the role the API reference says so.
+    changes: dict[str, Any] = {"addonVersion": version, **{key: call.get(key) for key in _AS_ASKED}}
+    params |= {name: call[key] for key, name in _AS_ASKED.items() if key in call}
     if "podIdentityAssociations" in call:
         changes["podIdentityAssociations"] = _identities(world, cluster, addon.told, call, now_s)
         params["PodIdentityAssociations"] = call["podIdentityAssociations"]
@@ -175,5 +177,6 @@ def _finish(cluster: Cluster, addon: Addon, name: str) -> bool:
             ]
         }
         return True
-    addon.told |= {**last.changes, "health": {"issues": []}}
+    told = {**addon.told, **last.changes, "health": {"issues": []}}
+    addon.told = {key: value for key, value in told.items() if value is not None}
     return False

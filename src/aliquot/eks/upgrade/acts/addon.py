@@ -17,6 +17,9 @@ class AddonBuild(Struct, frozen=True, tag="addon"):
     build: str
     configuration: str = ""
     """Its configuration values, as they are: what is left out of the call, EKS takes for none."""
+    role_arn: str = ""
+    """The role of its service account, as it is: where it is left out, the add-on is left with the role of the nodes. Of associations for
+    pod identity EKS says that they stay when they are left out."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -35,6 +38,8 @@ def call_of(act: AddonBuild, token: str) -> Call:
     }
     if act.configuration:
         parameters["configurationValues"] = act.configuration
+    if act.role_arn:
+        parameters["serviceAccountRoleArn"] = act.role_arn
     return Call("eks", "UpdateAddon", parameters)
 
 
