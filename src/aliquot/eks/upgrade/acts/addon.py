@@ -1,14 +1,24 @@
-"""An add-on of EKS, to another build. What people changed of it stays (PRESERVE)."""
+"""An add-on of EKS, to another build: done once it is as well as it was before."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 from msgspec import Struct
 
-from aliquot.eks.estate.updates import SeenUpdate, over, updates_of
+from aliquot.eks.estate.updates import Progress, SeenUpdate, over, updates_of
+from aliquot.eks.upgrade.acts import addon_workloads
+from aliquot.eks.upgrade.acts.addon_workloads import Rollout
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
-from aliquot.eks.upgrade.updates import Subject, judge
-from aliquot.eks.upgrade.verdicts import Call, Verdict
+from aliquot.eks.upgrade.updates import POLL_S, Subject, judge
+from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Keep, Verdict, Wait
 
-_SETTLED = frozenset({"ACTIVE", "DEGRADED", "UPDATE_FAILED", "CREATE_FAILED"})
+_ILL = "DEGRADED"
+_FAILED = frozenset({"UPDATE_FAILED", "CREATE_FAILED"})
+_SETTLED = frozenset({"ACTIVE", _ILL}) | _FAILED
 """In which EKS begins an update. A degraded add-on may be what the update is to mend."""
+_SETTLE_S = 1200.0
+"""From the update's beginning: until then its pods may still be on their way."""
 
 
 class AddonBuild(Struct, frozen=True, tag="addon"):
@@ -16,16 +26,26 @@ class AddonBuild(Struct, frozen=True, tag="addon"):
     name: str
     build: str
     configuration: str = ""
-    """Its configuration values, as they are: what is left out of the call, EKS takes for none."""
+    """Its configuration values when it was planned. What is left out of the call, EKS takes for none."""
     role_arn: str = ""
-    """The role of its service account, as it is: where it is left out, the add-on is left with the role of the nodes. Of associations for
+    """The role of its service account, then: where it is left out, the add-on is left with the role of the nodes. Of associations for
     pod identity EKS says that they stay when they are left out."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
     status: str
     build: str
+    issues: tuple[str, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
+    workloads: tuple[Rollout, ...] = ()
+
+
+class Before(Struct, frozen=True, kw_only=True):
+    """How well it was before its update."""
+
+    ill: bool = False
+    missing: dict[str, int] = {}
+    """Pods, by workload."""
 
 
 def call_of(act: AddonBuild, token: str) -> Call:
@@ -49,19 +69,52 @@ async def look(act: AddonBuild, doors: Doors) -> Seen:
     return Seen(
         status=addon["status"],
         build=addon["addonVersion"],
+        issues=tuple(_issues(addon)),
         updates=await updates_of(doors.api, act.cluster, whose),
+        workloads=await addon_workloads.look(act.name, doors),
     )
+
+
+def _issues(addon: dict[str, Any]) -> Iterator[str]:
+    for one in addon.get("health", {}).get("issues", ()):
+        yield f"{one.get('code', 'Unknown')}: {one.get('message', '')}".removesuffix(": ")
 
 
 def judged(act: AddonBuild, seen: Seen, attempt: Attempt) -> Verdict:
     subject = Subject(
         what=f"add-on {act.name} of {act.cluster} to {act.build}",
-        reached=seen.build == act.build,
+        reached=seen.build == act.build and seen.status not in _FAILED,
         settled=seen.status in _SETTLED,
         status=seen.status,
         updates=seen.updates,
     )
-    return judge(subject, call_of(act, attempt.token), before=attempt.before)
+    kept = f"{attempt.step}/addon-before"
+    running = any(one.progress is Progress.IN_PROGRESS for one in seen.updates)
+    if not subject.reached and not running and kept not in attempt.kept:
+        return Keep(kept, msgspec.to_builtins(_as_it_is(seen)))
+    verdict = judge(subject, call_of(act, attempt.token), before=attempt.before)
+    if not isinstance(verdict, Done):
+        return verdict
+    worse = tuple(_worse(seen, msgspec.convert(attempt.kept.get(kept, {}), Before)))
+    if not worse:
+        return verdict
+    if attempt.now_s - attempt.began_s < _SETTLE_S:
+        return Wait(POLL_S, f"{subject.what}: {worse[0]}")
+    return Hold(f"{subject.what}: {'; '.join(worse)}", "see why its pods do not come; then retry, or go back")
+
+
+def _as_it_is(seen: Seen) -> Before:
+    missing = {one.name: one.missing for one in seen.workloads if one.missing}
+    return Before(ill=seen.status == _ILL, missing=missing)
+
+
+def _worse(seen: Seen, before: Before) -> Iterator[str]:
+    """What was not well before the update, either, holds nobody up."""
+    if seen.status == _ILL and not before.ill:
+        yield f"it is {seen.status}" + "".join(f", {one}" for one in seen.issues)
+    for one in seen.workloads:
+        if one.missing > before.missing.get(one.name, 0):
+            yield str(one)
 
 
 DOING = Doing(look=look, judge=judged, mark=lambda seen: over(seen.updates))
