@@ -242,7 +242,12 @@ def test_of_a_fleet_only_who_has_the_tag_and_who_cannot_be_planned_makes_the_cod
         (("prod", "--to", "latest"), "write it as 1.32"),
         (("prod",), "Missing option '--to'"),
         (("--all", "--to", "1.34", "--kubeconfig", "x"), "are of one cluster: name it"),
-        (("--all", "--to", "1.34", "--release", "a@1.34=1"), "are of one cluster's groups: name it"),
+        (("--all", "--to", "1.34", "--release", "a@1.34=1"), "are of one cluster: name it"),
+        (("--all", "--to", "1.34", "--conflicts", "coredns=none"), "are of one cluster: name it"),
+        (
+            ("prod", "--to", "1.34", "--conflicts", "coredns"),
+            "write it as ADDON=preserve, =overwrite or =none",
+        ),
         (("--all", "--to", "1.34", "-o", "json"), "--out DIR writes a plan for each cluster"),
         (("prod", "--to", "1.34", "--aws-only", "--context", "x"), "leave --kubeconfig and --context out"),
         (("prod", "--to", "1.34", "--release", "cpu=1.34.1"), "write it as GROUP@MINOR=VALUE"),

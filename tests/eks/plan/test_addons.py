@@ -1,11 +1,13 @@
 """What an add-on has beside its build, and keeps while it goes to another one, there and back."""
 
+import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.plan import going_back
-from aliquot.eks.plan.plan import Options, Plan
+from aliquot.eks.plan.plan import CannotPlan, OnConflict, Options, Plan
 from aliquot.eks.plan.planning import plan
+from aliquot.eks.upgrade.acts.addon import Conflicts
 from aliquot.eks.upgrade.verdicts import Call
 from tests.eks.plan.estates import M132, NOW_S, TARGETS, addon, at, estate
 
@@ -51,3 +53,28 @@ def test_it_is_asked_for_with_the_role_and_the_values_that_it_has() -> None:
 def test_of_one_that_has_none_none_is_asked_for() -> None:
     asked = call_of(there(role_arn="", configuration=""), "kube-proxy").parameters
     assert not {"serviceAccountRoleArn", "configurationValues"} & asked.keys()
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (Conflicts.PRESERVE, ""),
+        (Conflicts.OVERWRITE, "; what somebody changed of it in the cluster is set back"),
+        (Conflicts.NONE, "; it fails if somebody changed fields of it in the cluster"),
+    ],
+)
+def test_what_becomes_of_changed_fields_is_said_and_asked_for(policy: Conflicts, says: str) -> None:
+    options = Options(conflicts=(OnConflict("kube-proxy", policy),))
+    for made, before in ((there(options), there()), (back(options), back())):
+        assert call_of(made, "kube-proxy").parameters["resolveConflicts"] == policy
+        (told, was) = (
+            next(step.what for step in one.steps if step.what.startswith("add-on kube-proxy"))
+            for one in (made, before)
+        )
+        assert told == was + says
+
+
+def test_an_addon_that_is_not_there_has_no_policy() -> None:
+    options = Options(conflicts=(OnConflict("vpc-cni", Conflicts.NONE),))
+    with pytest.raises(CannotPlan, match="has no add-on vpc-cni: it has coredns, kube-proxy"):
+        there(options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from aliquot.eks.plan.plan import Pin
+    from aliquot.eks.plan.plan import OnConflict, Pin
     from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
     from aliquot.eks.versions.minor import Minor
     from aliquot.windows import Window
@@ -90,6 +90,25 @@ class PinType(click.ParamType["Pin"]):
         if self._field == "release":
             return Pin(group=group, minor=parsed, release=said)
         return Pin(group=group, minor=parsed, template_version=said)
+
+
+class ConflictsType(click.ParamType["OnConflict"]):
+    """`ADDON=preserve|overwrite|none`."""
+
+    name = "conflicts"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "OnConflict":
+        from aliquot.eks.plan.plan import OnConflict
+        from aliquot.eks.upgrade.acts.addon import Conflicts
+
+        if isinstance(value, OnConflict):
+            return value
+        addon, _, policy = str(value).partition("=")
+        if not addon or policy.upper() not in list(Conflicts):
+            self.fail(f"{value!r}: write it as ADDON=preserve, =overwrite or =none", param, ctx)
+        return OnConflict(addon=addon, policy=Conflicts(policy.upper()))
 
 
 class SmokeType(click.ParamType["SmokeJob"]):

@@ -10,7 +10,7 @@ import click
 from aliquot.cli.connect import cluster_options, connect
 from aliquot.cli.eks.connecting import AwsOptions, aws_options, connect_eks
 from aliquot.cli.eks.files import read_waivers, write
-from aliquot.cli.eks.parameters import MinorType, PinType, SmokeType, TagType, WindowType
+from aliquot.cli.eks.parameters import ConflictsType, MinorType, PinType, SmokeType, TagType, WindowType
 from aliquot.cli.eks.reading import run
 from aliquot.cli.output import counted, table
 from aliquot.cli.parameters import Duration, GivenName, GivenPath
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
     from aliquot.eks.estate.estate import Estate
     from aliquot.eks.plan.making import Outcome, WithObjects
-    from aliquot.eks.plan.plan import Options, Pin, Plan
+    from aliquot.eks.plan.plan import OnConflict, Options, Pin, Plan
     from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
     from aliquot.eks.versions.minor import Minor
     from aliquot.windows import Window
@@ -109,6 +109,13 @@ class _NoPlan(click.ClickException):
     help="The version of its launch template at a minor: of groups with an AMI of your own.",
 )
 @click.option(
+    "--conflicts",
+    multiple=True,
+    type=ConflictsType(),
+    metavar="ADDON=POLICY",
+    help="What becomes of an add-on's fields that somebody changed in the cluster: preserve (without this), overwrite, or none: it fails.",
+)
+@click.option(
     "--smoke",
     "smokes",
     multiple=True,
@@ -153,6 +160,7 @@ def plan(
     no_surge: tuple[str, ...],
     releases: "tuple[Pin, ...]",
     templates: "tuple[Pin, ...]",
+    conflicts: "tuple[OnConflict, ...]",
     smokes: "tuple[SmokeJob, ...]",
     waivers: Path | None,
     allow_unchecked: bool,
@@ -179,9 +187,9 @@ def plan(
         raise click.UsageError("--kubeconfig and --context are of one cluster: name it")
     if aws_only and (kubeconfig or context):
         raise click.UsageError("--aws-only asks no API server: leave --kubeconfig and --context out")
-    if is_fleet and (no_surge or releases or templates or any(one.group for one in smokes)):
+    if is_fleet and (no_surge or releases or templates or conflicts or any(one.group for one in smokes)):
         raise click.UsageError(
-            "--no-surge, --release, --template and --smoke GROUP=FILE are of one cluster's groups: name it"
+            "--no-surge, --release, --template, --conflicts and --smoke GROUP=FILE are of one cluster: name it"
         )
     if is_fleet and output != _As.TEXT:
         raise click.UsageError("of a fleet there is a table; --out DIR writes a plan for each cluster")
@@ -194,6 +202,7 @@ def plan(
         smokes=smokes,
         no_surge=no_surge,
         pins=(*releases, *templates),
+        conflicts=conflicts,
         waivers=read_waivers(waivers, datetime.fromtimestamp(SystemClock().now(), UTC).date()),
         allow_unchecked=allow_unchecked,
         helm=helm,

@@ -4,6 +4,7 @@ import re
 
 from aliquot.eks.estate.estate import Addon, AddonBuild, Estate
 from aliquot.eks.plan.plan import CannotPlan
+from aliquot.eks.upgrade.acts.addon import Conflicts
 from aliquot.eks.versions.minor import Minor
 from aliquot.eks.versions.skew import oldest_kubelet
 
@@ -62,6 +63,18 @@ def after_control_plane(estate: Estate, addon: Addon, at: Minor) -> str | None:
     build = default(estate, addon, at)
     newer = fits(estate, addon, at) and age(addon.build) > age(build)
     return None if build == addon.build or newer else build
+
+
+_ON_CONFLICT = {
+    Conflicts.PRESERVE: "",
+    Conflicts.OVERWRITE: "; what somebody changed of it in the cluster is set back",
+    Conflicts.NONE: "; it fails if somebody changed fields of it in the cluster",
+}
+
+
+def to_build(addon: Addon, was: str, becomes: str, conflicts: Conflicts) -> str:
+    """In words."""
+    return f"add-on {addon.name} from {was} to {becomes}{_ON_CONFLICT[conflicts]}"
 
 
 def default(estate: Estate, addon: Addon, at: Minor) -> str:

@@ -114,9 +114,8 @@ def _addons(way: Way) -> Iterator[Step]:
         build = _build_before(way.estate, addon, way)
         if build is not None:
             act = way.addon_to(addon, build)
-            yield _step(
-                way, addon.name, f"add-on {addon.name} from {addon.build} to {build}, for {to}", act, 3
-            )
+            what = addon_builds.to_build(addon, addon.build, f"{build}, for {to}", act.conflicts)
+            yield _step(way, addon.name, what, act, 3)
 
 
 def _build_before(estate: Estate, addon: Addon, way: Way) -> str | None:

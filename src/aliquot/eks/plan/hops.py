@@ -247,7 +247,7 @@ def _addon(way: Way, state: State, addon: Addon, build: str) -> Iterator[Step]:
     for was, becomes in pairwise((addon.build, *on_the_way, build)):
         yield way.step(
             state,
-            f"add-on {addon.name} from {was} to {becomes}",
+            addon_builds.to_build(addon, was, becomes, way.options.conflicts_of(addon.name)),
             way.addon_to(addon, becomes),
             _named(state, addon.name) if becomes == build else f"{addon.name}/{becomes}",
             minutes=(3, 30),

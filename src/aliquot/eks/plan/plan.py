@@ -14,6 +14,7 @@ from aliquot.eks.aws import arns
 from aliquot.eks.plan.costs import Costs
 from aliquot.eks.preflight.waivers import Waiver
 from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.upgrade.acts.addon import Conflicts
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.steps import Step
@@ -47,6 +48,11 @@ class Pin(Struct, frozen=True, kw_only=True):
     template_version: str = ""
 
 
+class OnConflict(Struct, frozen=True):
+    addon: str
+    policy: Conflicts
+
+
 class Options(Struct, frozen=True, kw_only=True):
     soak_s: float = DAY_S
     """Between two hops: the second ends the right to roll the first one back."""
@@ -65,8 +71,15 @@ class Options(Struct, frozen=True, kw_only=True):
     no_surge: tuple[str, ...] = ()
     """Node groups for which there is no capacity beside what they have."""
     pins: tuple[Pin, ...] = ()
+    conflicts: tuple[OnConflict, ...] = ()
+    """Add-ons of which fields that somebody has changed in the cluster do not just stay."""
     windows: tuple[Window, ...] = ()
     """In which steps that people may notice begin; none: whenever their turn comes."""
+
+    def conflicts_of(self, addon: str) -> Conflicts:
+        """The last that was said of it."""
+        said = [one.policy for one in self.conflicts if one.addon == addon]
+        return said[-1] if said else Conflicts.PRESERVE
 
     def pin(self, group: str, at: Minor) -> Pin | None:
         """What was said of it together: its release, and the version of its launch template."""

@@ -34,6 +34,7 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
     check(estate, to)
     calendar, today = estate.calendar or calendars.shipped(), today_of(estate)
     _known_groups(estate, options)
+    _known_addons(estate, options)
     _once(options)
     hops = _hops(estate.cluster.minor, to)
     found = hashing.state(estate)
@@ -104,6 +105,15 @@ def _known_groups(estate: Estate, options: Options) -> None:
         if name not in names:
             raise CannotPlan(
                 f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"
+            )
+
+
+def _known_addons(estate: Estate, options: Options) -> None:
+    names = {one.name for one in estate.addons}
+    for one in options.conflicts:
+        if one.addon not in names:
+            raise CannotPlan(
+                f"cluster {estate.cluster.name} has no add-on {one.addon}: it has {', '.join(sorted(names)) or 'none'}"
             )
 
 

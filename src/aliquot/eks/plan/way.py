@@ -48,6 +48,7 @@ class Way(Struct, frozen=True, kw_only=True):
             build=build,
             configuration=addon.configuration,
             role_arn=addon.role_arn,
+            conflicts=self.options.conflicts_of(addon.name),
         )
 
     def smoke(self, state: State, act: SmokeJob) -> Step:

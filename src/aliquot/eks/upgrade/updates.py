@@ -73,7 +73,7 @@ _TODO = {
     "NodeCreationFailure": "new nodes do not join: look at their log, at webhooks that fail closed, at roles and routes; then retry",
     "InsufficientFreeAddresses": "free addresses in the subnets, or give it others; then retry",
     "IpNotAvailable": "free five addresses in each of the cluster's subnets, or give it others; then retry",
-    "ConfigurationConflict": "somebody changed fields of the add-on: move the change into its configuration values; then retry",
+    "ConfigurationConflict": "somebody changed fields of the add-on: move the change into its configuration values, which are read anew; then retry",
     "AccessDenied": "give EKS back the permission that the message names; then retry",
 }
 

@@ -5,14 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from aliquot.eks.upgrade.acts.addon import AddonBuild, Seen, judged
+from aliquot.eks.upgrade.acts.addon import AddonBuild, Conflicts, Seen, judged
 from aliquot.eks.upgrade.acts.addon_workloads import Rollout
 from aliquot.eks.upgrade.doing import Attempt
 from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Keep, Verdict, Wait
 from aliquot.kube.resources import DEPLOYMENTS
+from tests.eks.fake.worlds import ROLE
 from tests.eks.upgrade.acts.worlds import World, deployment, on_virtual_time
 
 OLD, NEW = "v1.11.4-eksbuild.53", "v1.11.4-eksbuild.54"
+NEWER = "v1.12.4-eksbuild.31"
 ACT = AddonBuild("prod", "coredns", NEW)
 WELL: dict[str, Any] = {"ill": False, "missing": {}}
 ILL: dict[str, Any] = {"ill": True, "missing": {"Deployment kube-system/coredns": 1}}
@@ -134,3 +136,25 @@ async def test_one_whose_pods_do_not_come_is_not_done(world: World) -> None:
 
 def meta() -> dict[str, Any]:
     return {"metadata": {"name": "coredns", "namespace": "kube-system"}}
+
+
+@on_virtual_time
+async def test_what_is_changed_while_it_is_held_counts_at_the_next_attempt(world: World) -> None:
+    """With NONE it fails until the change is moved into the configuration values."""
+    created(world, configurationValues='{"replicaCount": 2}', serviceAccountRoleArn=ROLE)
+    world.account.world.clusters["prod"].told["version"] = "1.33"
+    addon = world.account.world.clusters["prod"].addons["coredns"]
+    addon.drifted = True
+    act = AddonBuild("prod", "coredns", NEWER, configuration='{"replicaCount": 2}', conflicts=Conflicts.NONE)
+    held = await world.go(act)
+    assert held is not None
+    assert "ConfigurationConflict" in held.why
+    assert "move the change into its configuration values" in held.todo
+    addon.drifted = False
+    addon.told["configurationValues"] = '{"replicaCount": 3}'
+    assert await world.again() is None
+    assert (coredns(world)["addonVersion"], coredns(world)["configurationValues"]) == (
+        NEWER,
+        '{"replicaCount": 3}',
+    )
+    assert coredns(world)["serviceAccountRoleArn"] == ROLE

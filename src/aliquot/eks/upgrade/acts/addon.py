@@ -1,10 +1,12 @@
-"""An add-on of EKS, to another build: done once it is as well as it was before."""
+"""An add-on of EKS, to another build: with what it has by then, and done once it is as well as it was before."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.estate.updates import Progress, SeenUpdate, over, updates_of
 from aliquot.eks.upgrade.acts import addon_workloads
@@ -21,6 +23,14 @@ _SETTLE_S = 1200.0
 """From the update's beginning: until then its pods may still be on their way."""
 
 
+class Conflicts(StrEnum):
+    """What becomes of fields that somebody has changed in the cluster."""
+
+    PRESERVE = "PRESERVE"
+    OVERWRITE = "OVERWRITE"
+    NONE = "NONE"
+
+
 class AddonBuild(Struct, frozen=True, tag="addon"):
     cluster: str
     name: str
@@ -30,11 +40,14 @@ class AddonBuild(Struct, frozen=True, tag="addon"):
     role_arn: str = ""
     """The role of its service account, then: where it is left out, the add-on is left with the role of the nodes. Of associations for
     pod identity EKS says that they stay when they are left out."""
+    conflicts: Conflicts = Conflicts.PRESERVE
 
 
 class Seen(Struct, frozen=True, kw_only=True):
     status: str
     build: str
+    configuration: str = ""
+    role_arn: str = ""
     issues: tuple[str, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
     workloads: tuple[Rollout, ...] = ()
@@ -53,7 +66,7 @@ def call_of(act: AddonBuild, token: str) -> Call:
         "clusterName": act.cluster,
         "addonName": act.name,
         "addonVersion": act.build,
-        "resolveConflicts": "PRESERVE",
+        "resolveConflicts": str(act.conflicts),
         "clientRequestToken": token,
     }
     if act.configuration:
@@ -69,6 +82,8 @@ async def look(act: AddonBuild, doors: Doors) -> Seen:
     return Seen(
         status=addon["status"],
         build=addon["addonVersion"],
+        configuration=addon.get("configurationValues", ""),
+        role_arn=addon.get("serviceAccountRoleArn", ""),
         issues=tuple(_issues(addon)),
         updates=await updates_of(doors.api, act.cluster, whose),
         workloads=await addon_workloads.look(act.name, doors),
@@ -92,7 +107,9 @@ def judged(act: AddonBuild, seen: Seen, attempt: Attempt) -> Verdict:
     running = any(one.progress is Progress.IN_PROGRESS for one in seen.updates)
     if not subject.reached and not running and kept not in attempt.kept:
         return Keep(kept, msgspec.to_builtins(_as_it_is(seen)))
-    verdict = judge(subject, call_of(act, attempt.token), before=attempt.before)
+    # What people changed of it since it was planned counts: a hold may have told them to.
+    asked = replace(act, configuration=seen.configuration, role_arn=seen.role_arn)
+    verdict = judge(subject, call_of(asked, attempt.token), before=attempt.before)
     if not isinstance(verdict, Done):
         return verdict
     worse = tuple(_worse(seen, msgspec.convert(attempt.kept.get(kept, {}), Before)))
