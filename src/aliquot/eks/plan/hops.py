@@ -68,7 +68,7 @@ def backup(way: Way) -> Iterator[Step]:
     yield way.step(
         State.BACKUP,
         "objects of the cluster, and what AWS has of it, into the place for exports",
-        Backup(cluster=way.cluster, hop=hop),
+        Backup(cluster=way.cluster, hop=hop, arn=way.estate.cluster.arn),
         minutes=(3, 30),
     )
     yield way.step(

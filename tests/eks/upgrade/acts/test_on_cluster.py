@@ -116,6 +116,16 @@ async def test_a_backup_has_all_but_what_is_secret(world: World) -> None:
     assert json.loads(files["backup/prod/1.32/index.json"])["run"] == world.run
 
 
+def test_backups_of_two_clusters_of_one_name_lie_apart() -> None:
+    there = {
+        Backup("prod", HOP, f"arn:aws:eks:{region}:{account}:cluster/prod").index
+        for region in ("eu-west-1", "us-east-1")
+        for account in ("123456789012", "210987654321")
+    }
+    assert len(there) == 4
+    assert "backup/123456789012/eu-west-1/prod/1.32/index.json" in there
+
+
 @on_virtual_time
 async def test_velero_makes_one_too(world: World) -> None:
     await world.kube.create(NAMESPACES, {"metadata": {"name": "velero"}})

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from aliquot.eks.aws import arns
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Vault
 from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Verb, Verdict, Wait, Write, Writes
@@ -29,10 +30,13 @@ _LEFT_OUT = frozenset({"secrets", "events", "pods", "endpoints", "endpointslices
 class Backup(Struct, frozen=True, tag="backup"):
     cluster: str
     hop: str
+    arn: str = ""
+    """The cluster's: there may be one of its name in another region."""
 
     @property
     def index(self) -> str:
-        return f"backup/{self.cluster}/{self.hop}/index.json"
+        place = f"{arns.account(self.arn)}/{arns.region(self.arn)}/" if self.arn else ""
+        return f"backup/{place}{self.cluster}/{self.hop}/index.json"
 
 
 class Seen(Struct, frozen=True, kw_only=True):
