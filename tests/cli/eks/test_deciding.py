@@ -9,9 +9,12 @@ from aliquot.cli.eks.group import eks
 from aliquot.eks.plan import plan as plans
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan as planned
+from aliquot.eks.upgrade.acts.approval import Approval, judged
 from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE
+from aliquot.eks.upgrade.doing import Attempt, Decision
 from aliquot.eks.upgrade.journal import Journal, Phase
-from tests.eks.plan.estates import M132, TARGETS, estate, group
+from aliquot.eks.upgrade.verdicts import Done
+from tests.eks.plan.estates import M132, M133, TARGETS, estate, group
 
 STEP = "1.32/gpu-drain-prep/suspend/gpu"
 
@@ -82,6 +85,40 @@ def test_of_two_clusters_of_one_name_one_is_said(words: tuple[str, ...], paused:
 
 
 @pytest.mark.parametrize(
+    ("passed", "words", "opens"),
+    [
+        ((), (), ("1.32/approve",)),
+        ((), ("--all",), ("1.32/approve", "1.33/approve")),
+        (("1.32/approve",), (), ("1.33/approve",)),
+        (("1.32/approve", "1.33/approve"), (), ()),
+    ],
+)
+def test_a_yes_is_of_one_gate(
+    passed: tuple[str, ...], words: tuple[str, ...], opens: tuple[str, ...], tmp_path: Path
+) -> None:
+    plan = planned(estate(group("cpu")), M133, TARGETS, Options())
+    opened = Journal(f"sqlite:///{tmp_path}/journal.db")
+    opened.begin(plan.id, "prod", plans.encode(plan), [step.id for step in plan.steps], 1.0)
+    opened.lease(plan.id, "me", 1.0, 60.0)
+    for gate in passed:
+        opened.start(plan.id, "me", gate, (), 1.0)
+        opened.move(plan.id, "me", gate, Phase.DONE, "approved", 2.0)
+    told = CliRunner().invoke(eks, ["approve", "prod", *words, "--data", str(tmp_path)])
+    assert told.exit_code == (0 if opens else 1), told.output
+    assert tuple(one.step for one in opened.decisions(plan.id)) == opens
+    assert f"{', '.join(opens)} of {plan.id} is approved" in told.output or "no gate left" in told.stderr
+    for step in plan.steps:
+        if isinstance(step.act, Approval):
+            seen = attempt_at(step.id, opened.decisions(plan.id))
+            open_ = isinstance(judged(step.act, None, seen), Done)
+            assert open_ is (step.id in opens)
+
+
+def attempt_at(step: str, decisions: tuple[Decision, ...]) -> Attempt:
+    return Attempt(run="r", step=step, token="", before=(), began_s=0, now_s=0, decisions=decisions)
+
+
+@pytest.mark.parametrize(
     ("held", "then"),
     [("1.32/approve", Phase.TO_DO), ("1.32/preflight", Phase.HELD), ("1.32/control-plane", Phase.HELD)],
 )
@@ -94,5 +131,7 @@ def test_a_yes_to_the_plan_mends_nothing_else(held: str, then: Phase, tmp_path: 
     opened.move(plan.id, "me", held, Phase.HELD, "why", 2.0)
     told = CliRunner().invoke(eks, ["approve", "prod", "--data", str(tmp_path)], catch_exceptions=False)
     assert told.exit_code == 0, told.output
-    assert [(one.kind, one.body) for one in opened.decisions(plan.id)] == [("approve", {"hash": plan.id})]
+    assert [(one.kind, one.step, one.body) for one in opened.decisions(plan.id)] == [
+        ("approve", "1.32/approve", {"hash": plan.id})
+    ]
     assert {one.phase for one in opened.standing(plan.id) if one.step == held} == {then}

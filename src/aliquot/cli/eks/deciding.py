@@ -14,27 +14,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cluster")
+@click.option("--all", "every_gate", is_flag=True, help="To all of the plan: the gates of later hops, too.")
 @region_option
 @record_options
-def approve(cluster: str, region: str | None, records: RecordOptions) -> None:
-    """Say yes to the plan that CLUSTER waits with."""
+def approve(cluster: str, every_gate: bool, region: str | None, records: RecordOptions) -> None:
+    """Say yes to the hop that CLUSTER waits with, or comes to next. Each hop of a plan has a gate of its own."""
     with records.journal() as kept:
         run = the_run(kept, cluster, region)
-        approved(kept, run.id, plan_of(kept, run.id))
-    click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
+        gates = approved(kept, run.id, plan_of(kept, run.id), every_gate=every_gate)
+    if not gates:
+        raise click.ClickException(f"{run.id} has no gate left to approve: aliquot eks status {run.cluster}")
+    click.echo(
+        f"{', '.join(gates)} of {run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on"
+    )
 
 
-def approved(kept: "Journal", run: str, plan: "Plan") -> None:
-    """The run goes on if it was held for want of that. What else holds it, a yes to the plan does not mend."""
-    from aliquot.eks.upgrade.acts.approval import APPROVE, Approval
+def approved(kept: "Journal", run: str, plan: "Plan", *, every_gate: bool) -> tuple[str, ...]:
+    """The gates that are open now. The run goes on if it was held for want of that. What else holds it, a yes does not mend."""
+    from aliquot.eks.upgrade.acts.approval import APPROVE
+    from aliquot.eks.upgrade.approving import gates_left
     from aliquot.eks.upgrade.doing import Decision
     from aliquot.eks.upgrade.journal import Phase
 
-    now_s = SystemClock().now()
-    kept.decide(run, Decision(kind=APPROVE, step="", by=somebody(), at_s=now_s, body={"hash": plan.id}))
-    approvals = {step.id for step in plan.steps if isinstance(step.act, Approval)}
-    if any(one.phase is Phase.HELD and one.step in approvals for one in kept.standing(run)):
+    now_s, standing = SystemClock().now(), kept.standing(run)
+    left = gates_left(plan.steps, standing)
+    gates = left if every_gate else left[:1]
+    for gate in gates:
+        said = Decision(kind=APPROVE, step=gate, by=somebody(), at_s=now_s, body={"hash": plan.id})
+        kept.decide(run, said)
+    if any(one.phase is Phase.HELD and one.step in gates for one in standing):
         kept.retry(run, now_s)
+    return gates
 
 
 @click.command()

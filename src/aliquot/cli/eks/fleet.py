@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of one wave, at the same time.",
 )
-@click.option("--yes", is_flag=True, help="Approve the plans, too: you have read them.")
+@click.option(
+    "--yes", is_flag=True, help="Approve the plans, too, with every gate in them: you have read them."
+)
 @click.option("--dry-run", is_flag=True, help="Show the waves and how far each cluster is.")
 @poll_option
 @aws_options
@@ -156,7 +158,7 @@ class _Fleet:
             async with reach(api, cluster, self._given) as there:
                 run, plan = await begun(there, self._kept, path)
                 if self._yes:
-                    approved(self._kept, run, plan)
+                    approved(self._kept, run, plan, every_gate=True)
                 code = await drive(
                     there.doors, self._kept, run, plan, poll_s=self._given.poll_s, before=f"{cluster}  "
                 )

@@ -6,7 +6,7 @@ from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "abort": ("aliquot.cli.eks.rollback", "abort", "Stop a run, and put back what it has begun."),
-    "approve": ("aliquot.cli.eks.deciding", "approve", "Say yes to the plan that a run waits with."),
+    "approve": ("aliquot.cli.eks.deciding", "approve", "Say yes to the hop that a run waits with."),
     "create": ("aliquot.cli.eks.create", "create", "Make a cluster from a file."),
     "delete": ("aliquot.cli.eks.delete", "delete", "Take away a cluster with all that was made for it."),
     "fake": (

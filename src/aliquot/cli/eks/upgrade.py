@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="To begin: what `aliquot eks plan --out FILE` wrote. Left out, the run that there is goes on.",
 )
-@click.option("--yes", is_flag=True, help="Approve the plan, too: you have read it.")
+@click.option("--yes", is_flag=True, help="Approve the plan, too, with every gate in it: you have read it.")
 @run_options
 @click.pass_context
 def upgrade(
@@ -54,7 +54,7 @@ async def _go(given: RunOptions, kept: "Journal", cluster: str, plan_file: Path 
             take_over(kept, the_run(kept, there.cluster.arn))
         run, plan = await begun(there, kept, plan_file)
         if yes:
-            approved(kept, run, plan)
+            approved(kept, run, plan, every_gate=True)
         return await drive(there.doors, kept, run, plan, poll_s=given.poll_s)
 
 

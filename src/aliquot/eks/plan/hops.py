@@ -60,7 +60,12 @@ def preflight(way: Way) -> Iterator[Step]:
 
 
 def approval(way: Way) -> Iterator[Step]:
-    yield way.step(State.APPROVE, "a person approves this plan", Approval(hash=way.plan), minutes=(0, 0))
+    yield way.step(
+        State.APPROVE,
+        f"a person approves this plan, and that it goes on to {way.hop.to}",
+        Approval(hash=way.plan),
+        minutes=(0, 0),
+    )
 
 
 def backup(way: Way) -> Iterator[Step]:

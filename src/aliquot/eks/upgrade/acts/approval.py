@@ -1,4 +1,4 @@
-"""A person says yes to this very plan."""
+"""A person says yes to this very plan, at this gate of it."""
 
 from msgspec import Struct
 
@@ -6,7 +6,7 @@ from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict
 
 APPROVE = "approve"
-"""The kind of the decision; its body has the plan's hash."""
+"""The kind of the decision, of a step; its body has the plan's hash. Without a step it is of every gate."""
 
 
 class Approval(Struct, frozen=True, tag="approval"):
