@@ -14,6 +14,7 @@ from aliquot.eks.plan.plan import NothingToDo, Options
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.steps import Step
 from tests.eks.plan.estates import (
@@ -253,6 +254,9 @@ def test_the_way_back_takes_nodes_that_are_ahead_while_karpenter_stands_still() 
     acts = [type(step.act) for step in made.steps]
     assert acts.count(Freeze) == acts.count(Unfreeze) == 1
     assert acts.index(Unfreeze) > [step.id for step in made.steps].index("back-to-1.31/control-plane")
+    waits = [step.id for step in made.steps if isinstance(step.act, NodeClassReady)]
+    assert waits == [f"back-to-1.31/class/nodepool/{name}" for name in ("old", "older", "web")]
+    assert [step.id for step in made.steps].index(waits[-1]) < acts.index(Unfreeze)
     (note,) = [one for one in made.notes if "EC2NodeClass" in one]
     assert "follows the control plane: for nodes of NodePool web it has to select AMIs of 1.31" in note
     undo = tuple(step for step in made.steps if isinstance(step.act, Unfreeze))

@@ -42,18 +42,18 @@ class Karpenter:
     """Between two looks for AMIs."""
     leave_s: float = 20.0
     images: dict[str, str] = field(default_factory=dict)
-    """Of classes that do not go by an alias: the minor of what they select."""
+    """Of classes that do not go by an alias: the AMI that they select, `ami-...-MINOR`."""
     drifted: int = 0
     """NodeClaims that it deleted by itself."""
     cut: list[str] = field(default_factory=list)
     """Pods of Jobs that were evicted."""
     away: int = 0
-    """The most pods of a Deployment that were away together."""
+    """The most pods of a Deployment that were away together, once nodes went."""
     starts: int = 0
     deleted: list[str] = field(default_factory=list)
     """Names of nodes, in the order in which they went."""
     _made: int = 0
-    _looked_s: dict[str, float] = field(default_factory=dict)
+    _looked: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
     _settled_s: float = -1.0
     _leaving: dict[str, float] = field(default_factory=dict)
 
@@ -107,18 +107,18 @@ class Karpenter:
 
     async def _resolve(self, minor: str) -> None:
         for one in (await self.admin.list(NODECLASSES)).items:
-            name = one["metadata"]["name"]
-            if self.clock.now() - self._looked_s.get(name, -1e9) < self.look_s:
+            name, term = one["metadata"]["name"], one["spec"]["amiSelectorTerms"][0]
+            looked_s, looked_for = self._looked.get(name, (-1e9, {}))
+            if self.clock.now() - looked_s < self.look_s and looked_for == term:
                 continue
-            self._looked_s[name] = self.clock.now()
-            term = one["spec"]["amiSelectorTerms"][0]
+            self._looked[name] = (self.clock.now(), term)
             if "alias" in term:
                 image = {
                     "id": f"ami-{minor}",
                     "name": f"amazon-eks-node-al2023-x86_64-standard-{minor}-v20260920",
                 }
             else:
-                image = {"id": f"ami-{name}-{self.images[name]}", "name": f"golden-{name}"}
+                image = {"id": self.images[name], "name": f"golden-{name}"}
             await self._patch(NODECLASSES, name, {"status": {"amis": [image]}})
 
     def _minor_of(self, image: str) -> str:
@@ -139,7 +139,7 @@ class Karpenter:
                 await self._new_pod(name, kind)
             if not kind.job:
                 running = sum(1 for one in staying if one["spec"].get("nodeName"))
-                self.away = max(self.away, kind.pods - running) if self._begun(name) else 0
+                self.away = max(self.away, kind.pods - running) if self.deleted else 0
                 allowed = max(0, running - (kind.pods - 1))
                 status = {
                     "disruptionsAllowed": allowed,
@@ -151,10 +151,6 @@ class Karpenter:
                 await self.admin.patch(
                     PODDISRUPTIONBUDGETS, name, {"status": status}, _NAMESPACE, subresource="status"
                 )
-
-    def _begun(self, name: str) -> bool:
-        """Its first pods have found their nodes."""
-        return bool(self.deleted) and name in self.kinds
 
     async def _new_pod(self, name: str, kind: Kind) -> None:
         self._made += 1

@@ -4,6 +4,7 @@ What a kubelet, a scheduler and the Job controller would do, is done here, at on
 and go with the fake's machines, and a Job of several pods has all of them on free GPU nodes, or none.
 """
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from aliquot.kube.errors import NotFound
 from aliquot.kube.resources import JOBS, NODES, PODS
 from aliquot.kube.transport import Request, Response, Transport
 from tests.eks.fake.worlds import START_S, Account
+from tests.eks.upgrade.karpenter_model import Karpenter, Kind
 
 GPUS = 8
 JOB = "train"
@@ -119,6 +121,7 @@ class Cluster:
     """Workers whose node was taken from under them."""
     starts: int = 0
     settled: tuple[object, ...] = ()
+    karpenter: Karpenter | None = None
 
     @property
     def minor(self) -> str:
@@ -132,6 +135,8 @@ class Cluster:
             if name not in self.nodes:
                 await self._come(machine)
         await self._run_job()
+        if self.karpenter is not None:
+            await self.karpenter.settle(self.minor)
 
     async def _come(self, machine: Machine) -> None:
         self.nodes[machine.name] = machine
@@ -197,7 +202,8 @@ class Cluster:
         return sorted(
             one["metadata"]["name"]
             for one in listed
-            if not one["spec"].get("unschedulable")
+            if one["metadata"]["name"] in self.nodes
+            and not one["spec"].get("unschedulable")
             and "nvidia.com/gpu" in one["status"].get("allocatable", {})
         )
 
@@ -256,8 +262,11 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(seed: int, *, gpus: int = WORKERS, cpus: int = 2, job: bool = True) -> AsyncIterator[Whole]:
-    """1.31 with a CPU and a GPU group, three add-ons, and a job that has all GPUs."""
+async def whole(
+    seed: int, *, gpus: int = WORKERS, cpus: int = 2, job: bool = True, pools: bool = False
+) -> AsyncIterator[Whole]:
+    """1.31 with a CPU and a GPU group, three add-ons, and a job that has all GPUs. `pools`: and Karpenter, with nodes for servers and for
+    another job."""
     rng = random.Random(seed)
     account, clock = Account(), VirtualClock(START_S)
     account.world.quotas = {("ec2", "L-417A185B"): 9600.0, ("ec2", "L-1216C47A"): 640.0}
@@ -289,11 +298,27 @@ async def whole(seed: int, *, gpus: int = WORKERS, cpus: int = 2, job: bool = Tr
     if job:
         await admin.create(JOBS, _job())
     await cluster.settle()
+    if pools:
+        cluster.karpenter = await _with_pools(admin, clock)
     try:
         yield Whole(account, clock, api, cluster, transport, rng, ahead_s)
     finally:
         server.stop()
         store.close()
+
+
+async def _with_pools(admin: Client, clock: VirtualClock) -> Karpenter:
+    karpenter = Karpenter(admin, clock)
+    await karpenter.begin("1.31", default="al2023@latest")
+    await karpenter.pool("web", "default", "50%")
+    await karpenter.pool("burst", "default")
+    await karpenter.run("web", Kind("web", pods=4, a_node=2))
+    await karpenter.run("sweep", Kind("burst", pods=2, job=True))
+    # As many as are on their way come up.
+    for _ in range(5):
+        await asyncio.sleep(60)
+        await karpenter.settle("1.31")
+    return karpenter
 
 
 def _job() -> dict[str, Any]:

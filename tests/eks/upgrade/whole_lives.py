@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aliquot.clock import VirtualTimeLoop
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.karpenter import NODECLASSES, NODEPOOLS
 from aliquot.eks.estate.reading import from_aws, with_objects
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.plan import going_back, planning, targets, undoing
@@ -22,10 +23,12 @@ from aliquot.eks.upgrade.frozen import MARK
 from aliquot.eks.upgrade.journal import Held, Journal, Phase
 from aliquot.eks.upgrade.runner import LEASE_S, Runner
 from aliquot.eks.upgrade.states import Abort
+from aliquot.eks.upgrade.verdicts import Hold
 from aliquot.eks.versions import removals
 from aliquot.eks.versions.minor import Minor
-from aliquot.kube.resources import JOBS, NODES
+from aliquot.kube.resources import JOBS, NODES, PODS
 from tests.eks.upgrade.acts.worlds import MemoryVault
+from tests.eks.upgrade.karpenter_model import Karpenter
 from tests.eks.upgrade.whole import JOB, Chance, Killed, Whole, whole
 
 TO = Minor(1, 33)
@@ -56,18 +59,18 @@ class Life:
     updates: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
-def live(seed: int) -> Life:
-    """Raises AssertionError where it is not as it has to be."""
+def live(seed: int, *, pools: bool = False) -> Life:
+    """`pools`: with nodes of Karpenter. Raises AssertionError where it is not as it has to be."""
     loop = VirtualTimeLoop()
     try:
-        return loop.run_until_complete(_live(seed))
+        return loop.run_until_complete(_live(seed, pools))
     finally:
         loop.close()
 
 
-async def _live(seed: int) -> Life:
+async def _live(seed: int, pools: bool) -> Life:
     rng = random.Random(seed)
-    async with whole(seed, cpus=rng.randrange(1, 4)) as world:
+    async with whole(seed, cpus=rng.randrange(1, 4), pools=pools) as world:
         journal, vault, life = Journal("sqlite://"), MemoryVault(), Life()
         plan = await _planned(world)
         configs = _configs(world)
@@ -104,6 +107,7 @@ async def _live(seed: int) -> Life:
                 break
             if held is not None:
                 life.holds += 1
+                await _classes_changed(world, held, plan)
             late = life.turned == "rolled back" and held is not None and rng.random() < 0.5
             if (life.deaths + life.holds >= turn_after and not life.turned) or late:
                 plan = await _turned(world, journal, plan, run, owner, life) or plan
@@ -113,6 +117,15 @@ async def _live(seed: int) -> Life:
             raise AssertionError(f"seed {seed}: it comes to no end: {journal.standing(run)}")
         await _judge(seed, life, world, journal, run, plan, configs)
         return life
+
+
+async def _classes_changed(world: Whole, held: Hold, plan: Plan) -> None:
+    """As a person does, who is asked for it on the way back."""
+    if world.cluster.karpenter is not None and "alias follows the control plane" in held.todo:
+        # The one that nodes of before have.
+        world.cluster.karpenter.images["default"] = f"ami-{plan.to}"
+        term = {"spec": {"amiSelectorTerms": [{"id": "ami-of-before"}]}}
+        await world.cluster.admin.patch(NODECLASSES, "default", term)
 
 
 def _only_killed(error: BaseException) -> None:
@@ -227,6 +240,8 @@ async def _judge(
     await world.cluster.settle()
     assert world.cluster.workers, f"{named}: the job does not run"
     assert not world.cluster.cut, f"{named}: {world.cluster.cut} were cut"
+    if world.cluster.karpenter is not None:
+        await _judge_pools(world, world.cluster.karpenter, life, plan, named)
     # An intent is written down before anything is asked for.
     entries = journal.entries(run)
     assert [entry.number for entry in entries] == list(range(len(entries))), named
@@ -236,15 +251,39 @@ async def _judge(
             assert any(one.kind == "intended" and one.step == entry.step for one in before), named
 
 
+async def _judge_pools(world: Whole, karpenter: Karpenter, life: Life, plan: Plan, named: str) -> None:
+    for _ in range(20):
+        # Whoever goes on has nodes again.
+        await asyncio.sleep(30)
+        await world.cluster.settle()
+    minors = {minor for of_pool in (await karpenter.minors()).values() for minor in of_pool}
+    if life.turned == "rolled back":
+        assert all(Minor.parse(minor) <= plan.to for minor in minors), (named, minors)
+    elif not life.turned:
+        assert minors == {str(TO)}, (named, minors)
+    assert karpenter.drifted == 0, f"{named}: Karpenter replaced nodes by itself"
+    assert not karpenter.cut, f"{named}: {karpenter.cut} were cut"
+    assert not (await world.cluster.admin.get(JOBS, "sweep", "default"))["spec"].get("suspend"), named
+    there = [
+        one for one in (await world.cluster.admin.list(PODS, "default")).items if one["spec"].get("nodeName")
+    ]
+    running = Counter(one["metadata"]["labels"].get("app", "") for one in there)
+    assert (running["web"], running["sweep"]) == (4, 2), (named, running)
+    for one in (await world.cluster.admin.list(NODEPOOLS)).items:
+        assert MARK not in one["metadata"].get("annotations", {}), named
+        assert one["spec"]["disruption"]["budgets"] != [{"nodes": "0"}], named
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--pools", action="store_true", help="with nodes of Karpenter")
     options = parser.parse_args()
     deaths = holds = 0
     turned: Counter[str] = Counter()
     for seed in range(options.first, options.first + options.count):
-        life = live(seed)
+        life = live(seed, pools=options.pools)
         deaths, holds = deaths + life.deaths, holds + life.holds
         turned[life.turned or "done"] += 1
     told = ", ".join(f"{count} {how}" for how, count in sorted(turned.items()))

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
+from aliquot.eks.estate import karpenter, places
 from aliquot.eks.estate.estate import Addon, Estate
+from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import is_fargate
 from aliquot.eks.plan import addon_builds, hashing, pool_steps, refusing
 from aliquot.eks.plan.node_steps import of_groups
@@ -21,6 +23,7 @@ from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
@@ -80,7 +83,7 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
         for step in removals:
             gone.append(_renamed(step))
             at = after(at, step.act)
-        for part in (_nodes, _pools, _addons, _support, _control_plane):
+        for part in (_nodes, _pools, _addons, _support, _control_plane, _classes):
             for step in part(way(at, id_)):
                 gone.append(step)
                 at = after(at, step.act)
@@ -95,8 +98,8 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
 
 
 def _nodes(way: Way) -> Iterator[Step]:
-    if pool_steps.due(way, way.hop.to):
-        # Whoever changes a class for it makes drift of its nodes.
+    if _every_pool(way):
+        # What a person changes of a class for it is drift, and so is what an alias selects until the control plane is back.
         yield _step(way, "freeze", "GitOps, Karpenter and autoscalers stand still", Freeze(), 1)
     newer = tuple(one for one in way.estate.nodegroups if one.minor > way.hop.to)
     for step in of_groups(way, newer, way.hop.to, before=False):
@@ -140,6 +143,17 @@ def _control_plane(way: Way) -> Iterator[Step]:
     yield _step(way, "readiness", what, RollbackReadiness(cluster=cluster, to=to), 1)
     act = ControlPlane(cluster=cluster, now=now, to=to)
     yield _step(way, "control-plane", f"control plane from {now} back to {to}", act, 20)
+
+
+def _classes(way: Way) -> Iterator[Step]:
+    for pool in _every_pool(way):
+        act = NodeClassReady(pool=pool.name, minor=way.hop.to, afterwards=True)
+        what = f"EC2NodeClass {pool.node_class} selects no newer AMIs than {way.hop.to}, for NodePool {pool.name}"
+        yield _step(way, f"class/{places.pool(pool.name)}", what, act, 10)
+
+
+def _every_pool(way: Way) -> tuple[Pool, ...]:
+    return karpenter.pools(way.estate.objects) if way.estate.objects is not None else ()
 
 
 def _unfreezes(steps: Iterable[Step]) -> bool:

@@ -111,10 +111,13 @@ async def listed(kube: Client, resource: Resource, selector: str) -> list[dict[s
         return []
 
 
-def against_class(seen: PoolScene, minor: Minor, waited_s: float) -> Wait | Hold | None:
-    """None: nothing is behind, or new nodes will be of the minor, as far as that can be known."""
+def against_class(
+    seen: PoolScene, minor: Minor, waited_s: float, *, afterwards: bool = False
+) -> Wait | Hold | None:
+    """None: new nodes will be of the minor, as far as that can be known, or none is to be replaced. `afterwards`: also then, and the
+    control plane is of the minor again."""
     due = seen.due(minor)
-    if not due:
+    if not due and (not afterwards or seen.node_class is None):
         return None
     if seen.pool is None:
         return Hold(
@@ -140,7 +143,7 @@ def against_class(seen: PoolScene, minor: Minor, waited_s: float) -> Wait | Hold
         else "no AMI"
     )
     what = f"NodePool {seen.name}: {seen.class_named} ({seen.node_class.how}) selects {has}"
-    newer = any(one.minor is not None and one.minor > minor for one in wrong)
+    newer = not afterwards and any(one.minor is not None and one.minor > minor for one in wrong)
     if not seen.node_class.alias:
         return Hold(what, f"let it select AMIs of {minor} (spec.amiSelectorTerms), then retry")
     if newer:

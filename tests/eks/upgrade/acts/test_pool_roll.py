@@ -204,6 +204,25 @@ def test_nothing_goes_before_the_class_gives_the_minor(
     assert isinstance(rolls, Writes if kind is Done else kind)
 
 
+@pytest.mark.parametrize(
+    ("of_class", "waited_s", "kind"),
+    [
+        (CLASS, 0.0, Done),
+        (replace(CLASS, images=(ami("1.33"),)), 0.0, Wait),
+        (replace(CLASS, images=(ami("1.33"),)), CLASS_S, Hold),
+        (replace(BY_ID, images=(Image(id="ami-new", name="golden"),)), 0.0, Done),
+        (None, 0.0, Done),
+    ],
+)
+def test_karpenter_does_not_go_on_before_an_alias_has_followed_the_control_plane_back(
+    of_class: NodeClass | None, waited_s: float, kind: type[Verdict]
+) -> None:
+    """Whatever nodes there are: it would make newer ones of them."""
+    act = NodeClassReady(pool="web", minor=TO, afterwards=True)
+    seen = scene(claim(1, "1.32"), node_class=of_class)
+    assert isinstance(judged_class(act, seen, attempt(now_s=waited_s)), kind)
+
+
 WELL = SeenNode(name="node-1", kubelet="v1.32.9", ready=True, resources={"nvidia.com/gpu": 8})
 WITH_GPUS = Begun(at_s=1.0, claims=("web-0",), waiting=1, gpus=True)
 PENDING = Pod(status=PodStatus(phase="Pending"))

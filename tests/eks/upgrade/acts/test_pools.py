@@ -101,7 +101,7 @@ async def test_a_class_of_somebodys_own_images_is_asked_for_and_nothing_goes_twi
     await there.world.kube.create(
         NODECLASSES, {"metadata": {"name": "own"}, "spec": {"amiSelectorTerms": [{"id": "ami-1"}]}}
     )
-    there.karpenter.images["own"] = "1.31"
+    there.karpenter.images["own"] = "ami-own-1.31"
     await there.karpenter.pool("web", "own", "1")
     await there.karpenter.run("web", Kind("web", pods=2))
     await there.raised()
@@ -115,7 +115,7 @@ async def test_a_class_of_somebodys_own_images_is_asked_for_and_nothing_goes_twi
     assert held is not None
     assert "selects ami-b-1.31, which the nodes have that are to go" in held.why
     assert len(there.karpenter.deleted) == 1
-    there.karpenter.images["own"] = "1.32"
+    there.karpenter.images["own"] = "ami-own-1.32"
     await asyncio.sleep(300)
     assert await there.world.again() is None
     assert await there.karpenter.minors() == {"web": ["1.32"] * 2}

@@ -1,4 +1,8 @@
-"""Before gangs are suspended for a NodePool: whether its class gives nodes of the minor. Nobody stands still while a person names AMIs."""
+"""Whether the class of a NodePool gives nodes of the minor.
+
+Asked before gangs are suspended for it, for nobody stands still while a person names AMIs; and before Karpenter goes on after a control
+plane has gone back, for what an alias selected until then is newer than that.
+"""
 
 from msgspec import Struct
 
@@ -11,6 +15,8 @@ from aliquot.eks.versions.minor import Minor
 class NodeClassReady(Struct, frozen=True, kw_only=True, tag="node-class"):
     pool: str
     minor: Minor
+    afterwards: bool = False
+    """The control plane has gone back, and an alias follows: that is waited for, whether a node is to go or not."""
 
 
 async def look(act: NodeClassReady, doors: Doors) -> PoolScene:
@@ -18,7 +24,7 @@ async def look(act: NodeClassReady, doors: Doors) -> PoolScene:
 
 
 def judged(act: NodeClassReady, seen: PoolScene, attempt: Attempt) -> Verdict:
-    against = against_class(seen, act.minor, attempt.now_s - attempt.began_s)
+    against = against_class(seen, act.minor, attempt.now_s - attempt.began_s, afterwards=act.afterwards)
     return against or Done(f"NodePool {act.pool}: new nodes will be of {act.minor}")
 
 
