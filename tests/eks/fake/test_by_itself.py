@@ -47,6 +47,15 @@ def test_the_end_of_extended_support_takes_the_control_plane_on_and_not_back(acc
     assert account.upgrade("1.32")["type"] == "VersionRollback"
 
 
+def test_there_is_no_way_back_to_a_minor_that_is_over(account: Account) -> None:
+    account.cluster("1.31")
+    until(account, 2026, 11, 25)
+    account.upgrade("1.32")
+    until(account, 2026, 11, 27)
+    refused = account.refused("UpdateClusterVersion", name="prod", version="1.31")
+    assert "unsupported Kubernetes version 1.31" in refused.message
+
+
 @pytest.mark.parametrize(("policy", "minor"), [("STANDARD", "1.35"), ("EXTENDED", "1.34")])
 def test_the_end_of_standard_support_is_up_to_the_policy(account: Account, policy: str, minor: str) -> None:
     account.cluster("1.34", upgradePolicy={"supportType": policy})

@@ -1,5 +1,6 @@
 """The way back, as steps."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -85,6 +86,19 @@ def test_what_stands_still_goes_on_before_the_end() -> None:
 def test_where_there_is_no_way_back_it_says_why(updates: tuple[SeenUpdate, ...], says: str) -> None:
     with pytest.raises(CannotPlan, match=says):
         going_back.plan(after_upgrade("EXTENDED", *updates), TARGETS, Options())
+
+
+@pytest.mark.parametrize(("day", "goes"), [(25, True), (26, False), (29, False)])
+def test_eks_goes_back_to_no_minor_that_is_over(day: int, goes: bool) -> None:
+    """1.31's extended support ended on 2026-11-26, and AWS' own upgrade then looks like anybody's."""
+    now_s = datetime(2026, 11, day, tzinfo=UTC).timestamp()
+    led = replace(upgraded(1), created_s=now_s - _DAY_S)
+    there = replace(after_upgrade("EXTENDED", led), read_s=now_s)
+    if goes:
+        assert going_back.plan(there, TARGETS, Options()).to == M131
+    else:
+        with pytest.raises(CannotPlan, match=r"EKS has no 1\.31 any more since 2026-11-26"):
+            going_back.plan(there, TARGETS, Options())
 
 
 def test_one_that_was_made_so_has_nothing_to_go_back_to() -> None:

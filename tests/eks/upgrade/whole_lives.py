@@ -14,9 +14,10 @@ from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.karpenter import NODECLASSES, NODEPOOLS
 from aliquot.eks.estate.reading import from_aws, with_objects
 from aliquot.eks.fake.faults import Fault, Kind
-from aliquot.eks.plan import going_back, planning, targets, undoing
 from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan import planning, targets, turning, undoing
 from aliquot.eks.plan.plan import CannotPlan, Options, Plan
+from aliquot.eks.upgrade.acts import control_plane
 from aliquot.eks.upgrade.acts.approval import APPROVE
 from aliquot.eks.upgrade.doing import Decision, Doors
 from aliquot.eks.upgrade.frozen import MARK
@@ -155,20 +156,21 @@ async def _turned(
     """As `abort` and `rollback` do it. None: it cannot be turned now."""
     world.account.world.faults.waiting = []
     standing = journal.standing(run)
-    undo = undoing.left(plan.steps, standing)
-    rollback = undoing.may_stop(plan.steps, standing) is Abort.ROLLBACK
-    if rollback:
-        try:
+    act = undoing.on_its_way(plan.steps, standing)
+    try:
+        doors = Doors(api=world.api, clock=world.clock)
+        seen = None if act is None else await control_plane.look(act, doors)
+        rollback = turning.stops(plan, standing, seen) is Abort.ROLLBACK
+        if rollback:
             estate = await read(world)
-            lead = await targets.read(
-                world.api, estate, estate.cluster.minor.previous, OPTIONS, region="eu-west-1"
-            )
-            way = going_back.plan(estate, lead, OPTIONS, undo=undo)
-            back = plans.instead(way, way.steps, [one.step for one in standing])
-        except CannotPlan:
-            return None
-    else:
-        back = plans.instead(plan, undo, [one.step for one in standing])
+            now = estate.cluster.minor
+            options = turning.options(plan, now)
+            lead = await targets.read(world.api, estate, now.previous, options, region="eu-west-1")
+            back = turning.back(estate, lead, options, plan, standing)
+        else:
+            back = turning.stopped(plan, standing)
+    except (CannotPlan, turning.CannotTurn):
+        return None
     now_s = world.clock.now()
     try:
         journal.lease(run, owner, now_s, LEASE_S)

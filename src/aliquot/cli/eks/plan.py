@@ -1,9 +1,10 @@
 """`aliquot eks plan`: an upgrade, decided before it begins; of one cluster, or of a fleet."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,7 +30,7 @@ NO_PLAN = 4
 """Exit code: there is no plan, and it says why."""
 
 
-class _As(StrEnum):
+class PlanAs(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     JSON = "json"
@@ -37,6 +38,30 @@ class _As(StrEnum):
 
 class _NoPlan(click.ClickException):
     exit_code = NO_PLAN
+
+
+def pin_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """They reach the command as `releases` and `templates`."""
+    for option in (
+        click.option(
+            "--template",
+            "templates",
+            multiple=True,
+            type=PinType("template_version"),
+            metavar="GROUP@MINOR=VERSION",
+            help="The version of its launch template at a minor: of groups with an AMI of your own.",
+        ),
+        click.option(
+            "--release",
+            "releases",
+            multiple=True,
+            type=PinType("release"),
+            metavar="GROUP@MINOR=RELEASE",
+            help="The AMI's release of a node group at a minor, instead of the newest.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -92,22 +117,7 @@ class _NoPlan(click.ClickException):
     metavar="GROUP",
     help="A node group for which there is no capacity beside what it has: old nodes go first.",
 )
-@click.option(
-    "--release",
-    "releases",
-    multiple=True,
-    type=PinType("release"),
-    metavar="GROUP@MINOR=RELEASE",
-    help="The AMI's release of a node group at a minor, instead of the newest.",
-)
-@click.option(
-    "--template",
-    "templates",
-    multiple=True,
-    type=PinType("template_version"),
-    metavar="GROUP@MINOR=VERSION",
-    help="The version of its launch template at a minor: of groups with an AMI of your own.",
-)
+@pin_options
 @click.option(
     "--conflicts",
     multiple=True,
@@ -137,7 +147,11 @@ class _NoPlan(click.ClickException):
 )
 @click.option("--aws-only", is_flag=True, help="Ask no API server: gangs and who moves are not known.")
 @click.option(
-    "-o", "--output", type=click.Choice([one.value for one in _As]), default="text", help="How it is printed."
+    "-o",
+    "--output",
+    type=click.Choice([one.value for one in PlanAs]),
+    default="text",
+    help="How it is printed.",
 )
 @click.option(
     "--out",
@@ -191,7 +205,7 @@ def plan(
         raise click.UsageError(
             "--no-surge, --release, --template, --conflicts and --smoke GROUP=FILE are of one cluster: name it"
         )
-    if is_fleet and output != _As.TEXT:
+    if is_fleet and output != PlanAs.TEXT:
         raise click.UsageError("of a fleet there is a table; --out DIR writes a plan for each cluster")
     options = Options(
         soak_s=soak_s,
@@ -211,7 +225,7 @@ def plan(
     if cluster:
         made = run(_one(door, cluster, to, options, kubeconfig, context, aws_only=aws_only))
         if made is not None:
-            _show(made, _As(output), out)
+            _show(made, PlanAs(output), out)
         return
     outcomes = run(_fleet(door, dict(tags), to, options, aws_only=aws_only))
     _show_fleet(outcomes, to, out)
@@ -297,23 +311,27 @@ def _objects(api: "Boto", kubeconfig: str | None, context: str | None, *, aws_on
     return asked
 
 
-def _show(made: "Plan", output: _As, out: Path | None) -> None:
-    from aliquot.eks.plan import runbook, text
-
+def _show(made: "Plan", output: PlanAs, out: Path | None) -> None:
     if out is not None:
         write(out, _text(made))
+    show_plan(made, output)
+    if out is not None and output is PlanAs.TEXT:
+        click.echo(f"to apply it: aliquot eks upgrade {made.cluster} --plan {out}")
+
+
+def show_plan(made: "Plan", output: PlanAs) -> None:
+    from aliquot.eks.plan import runbook, text
+
     match output:
-        case _As.JSON:
+        case PlanAs.JSON:
             click.echo(_text(made), nl=False)
-        case _As.MARKDOWN:
+        case PlanAs.MARKDOWN:
             click.echo(runbook.markdown(made), nl=False)
-        case _As.TEXT:
+        case PlanAs.TEXT:
             table(text.COLUMNS, text.rows(made))
             click.echo()
             for line in text.summary(made):
                 click.echo(line)
-            if out is not None:
-                click.echo(f"to apply it: aliquot eks upgrade {made.cluster} --plan {out}")
 
 
 def _show_fleet(outcomes: "tuple[Outcome, ...]", to: "Minor", out: Path | None) -> None:

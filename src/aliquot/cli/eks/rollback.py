@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.driving import drive, read, until_stopped, who_drives
+from aliquot.cli.eks.plan import PlanAs, pin_options, show_plan
 from aliquot.cli.eks.reaching import Gone, Reached, RunOptions, of_this_cluster, run_options
 from aliquot.cli.eks.records import cluster_of, no_run, plan_of, somebody, take_over, the_run
 from aliquot.cli.output import table
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
-    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.plan.plan import Pin, Plan
     from aliquot.eks.upgrade.doing import Doors
     from aliquot.eks.upgrade.journal import Journal, Run, Standing
     from aliquot.eks.upgrade.states import Abort
-    from aliquot.eks.upgrade.steps import Step
 
 _BACK = "rolled back"
 _LEFT = "left where it was"
@@ -25,6 +25,14 @@ _LEFT = "left where it was"
 @click.argument("cluster")
 @click.option("--dry-run", is_flag=True, help="Show the way back, and go none of it.")
 @click.option("--yes", is_flag=True, help="Go, without being asked.")
+@pin_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice([one.value for one in PlanAs]),
+    default="text",
+    help="How the way is printed.",
+)
 @run_options
 @click.pass_context
 def rollback(
@@ -32,21 +40,37 @@ def rollback(
     cluster: str,
     dry_run: bool,
     yes: bool,
+    releases: "tuple[Pin, ...]",
+    templates: "tuple[Pin, ...]",
+    output: str,
     given: RunOptions,
 ) -> None:
     """Take CLUSTER back to the minor before: within seven days of its upgrade, and not once it has been upgraded again.
 
     Nodes go first, then add-ons that the minor before does not know, and the control plane last. An upgrade that is held in the
-    middle is turned round. Where EKS does not go back, it says why.
+    middle is turned round. Node groups go back to the release and launch template that they had before, where the journal knows it. Where
+    EKS does not go back, it says why.
 
     Exit codes: as of upgrade.
     """
     with given.records.journal() as kept:
-        work = _back(given, kept, cluster, dry_run=dry_run, yes=yes)
+        if output != PlanAs.TEXT and not dry_run:
+            raise click.UsageError(f"-o {output} shows the way: with --dry-run")
+        pins = (*releases, *templates)
+        work = _back(given, kept, cluster, pins, PlanAs(output), dry_run=dry_run, yes=yes)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
-async def _back(given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bool, yes: bool) -> int:
+async def _back(
+    given: RunOptions,
+    kept: "Journal",
+    cluster: str,
+    pins: "tuple[Pin, ...]",
+    output: PlanAs,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> int:
     from aliquot.eks.plan.plan import CannotPlan
     from aliquot.eks.upgrade import lookup
 
@@ -57,10 +81,10 @@ async def _back(given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bo
         turned = lookup.going(kept.runs(), there.cluster.arn)
         standing = kept.standing(turned.id) if turned else []
         try:
-            plan = await _plan(there, kept, turned.id if turned else "", standing)
+            plan = await _plan(there, kept, turned, standing, pins)
         except CannotPlan as error:
             raise click.ClickException(str(error)) from None
-        _show(plan)
+        _show(plan, output)
         if dry_run:
             return 0
         if not yes:
@@ -69,53 +93,49 @@ async def _back(given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bo
         return await drive(doors, kept, run, plan, poll_s=given.poll_s)
 
 
-async def _plan(there: Reached, kept: "Journal", run: str, standing: "list[Standing]") -> "Plan":
-    from aliquot.eks.plan import going_back, targets, undoing
-    from aliquot.eks.plan import plan as plans
+async def _plan(
+    there: Reached, kept: "Journal", turned: "Run | None", standing: "list[Standing]", pins: "tuple[Pin, ...]"
+) -> "Plan":
+    from aliquot.eks.plan import targets, turning, undoing
+    from aliquot.eks.upgrade import lookup
     from aliquot.eks.upgrade.states import Abort
 
-    doors, cluster = there.doors, there.cluster.name
-    undo: tuple[Step, ...] = ()
-    options, taken = plans.Options(), []
-    if run:
-        before = plan_of(kept, run)
-        of_this_cluster(there.cluster, before)
+    doors, cluster = there.doors, there.cluster
+    before = None
+    if turned is not None:
+        before = plan_of(kept, turned.id)
+        of_this_cluster(cluster, before)
         stops = await _stops(doors, before, standing)
         if stops is not Abort.ROLLBACK and not undoing.has_gone_on(before.steps, standing):
             raise click.ClickException(
-                f"the control plane of {cluster} has not gone on yet: aliquot eks abort {cluster}"
+                f"the control plane of {cluster.name} has not gone on yet: aliquot eks abort {cluster.name}"
             )
-        options, taken = before.options, [one.step for one in standing]
-        undo = undoing.left(before.steps, standing)
-    estate = await read(doors, cluster)
+    elif (led := lookup.led_to(kept.runs(), cluster.arn)) is not None:
+        before = plan_of(kept, led.id)
+    estate = await read(doors, cluster.name)
     now = estate.cluster
+    options = turning.options(before, now.minor, pins)
     lead = await targets.read(doors.api, estate, now.minor.previous, options, region=now.region)
-    way = going_back.plan(estate, lead, options, undo=undo)
-    return plans.instead(way, way.steps, taken)
+    return turning.back(estate, lead, options, before if turned else None, standing)
 
 
 async def _stops(doors: "Doors", plan: "Plan", standing: "list[Standing]") -> "Abort":
-    """What stopping comes to. Of a control plane that was asked to go on the journal does not know: AWS does. Raises Failure."""
-    from aliquot.eks.estate.updates import Progress
-    from aliquot.eks.plan import undoing
+    """Raises Failure."""
+    from aliquot.eks.plan import turning, undoing
     from aliquot.eks.upgrade.acts import control_plane
-    from aliquot.eks.upgrade.states import Abort
 
     act = undoing.on_its_way(plan.steps, standing)
-    if act is not None:
-        seen = await control_plane.look(act, doors)
-        running = [one.id for one in seen.updates if one.progress is Progress.IN_PROGRESS]
-        if running:
-            raise click.ClickException(
-                f"EKS is at update {running[-1]} of the control plane of {plan.cluster}, which nobody can stop: "
-                "once it is over, say this again"
-            )
-        if seen.version == str(act.to):
-            return Abort.ROLLBACK
-    return undoing.may_stop(plan.steps, standing)
+    seen = None if act is None else await control_plane.look(act, doors)
+    try:
+        return turning.stops(plan, standing, seen)
+    except turning.CannotTurn as error:
+        raise click.ClickException(str(error)) from None
 
 
-def _show(plan: "Plan") -> None:
+def _show(plan: "Plan", output: PlanAs) -> None:
+    if output is not PlanAs.TEXT:
+        show_plan(plan, output)
+        return
     click.echo(f"{plan.cluster}: back from {plan.now} to {plan.to}")
     table(["STEP", "WHAT", "DISTURBS"], [[step.id, step.what, step.disrupts or "-"] for step in plan.steps])
     for note in plan.notes:
@@ -179,8 +199,7 @@ def abort(
 
 
 async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool, leave: bool) -> int:
-    from aliquot.eks.plan import plan as plans
-    from aliquot.eks.plan import undoing
+    from aliquot.eks.plan import turning, undoing
     from aliquot.eks.upgrade import lookup
     from aliquot.eks.upgrade.states import Abort
 
@@ -194,20 +213,19 @@ async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool,
                 take_over(kept, run)
             plan, standing = plan_of(kept, run.id), kept.standing(run.id)
             of_this_cluster(there.cluster, plan)
-            steps = undoing.left(plan.steps, standing)
+            turned = turning.stopped(plan, standing)
             gone_on = await _stops(there.doors, plan, standing) is Abort.ROLLBACK
             if gone_on and not leave:
                 raise click.ClickException(
                     f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on; "
                     f"or aliquot eks abort {cluster} --leave, and plan the rest anew"
                 )
-            for step in steps:
+            for step in turned.steps:
                 click.echo(f"puts back: {step.what}")
             for line in undoing.stays(plan.steps, standing):
                 click.echo(f"mind: {line}")
             if not yes:
                 click.confirm(f"Stop {run.id}?", abort=True, err=True)
-            turned = plans.instead(plan, steps, [one.step for one in standing])
             _turned(there.doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
             return await drive(there.doors, kept, run.id, turned, poll_s=given.poll_s)
     except Gone as gone:

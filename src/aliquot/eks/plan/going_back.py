@@ -41,7 +41,7 @@ _NAMED = 5
 def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step, ...] = ()) -> Plan:
     """`undo`: what an upgrade that stands still in the middle has begun, and has to put back. Raises CannotPlan."""
     now, to = estate.cluster.minor, estate.cluster.minor.previous
-    reasons = way_back.against(estate.cluster, estate.updates, to, estate.read_s)
+    reasons = [*way_back.against(estate.cluster, estate.updates, to, estate.read_s), *_ended(estate)]
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
     refusing.on_its_way(estate)
@@ -95,6 +95,15 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     whole = replace(bare, steps=steps(""))
     id_ = identity(whole)
     return replace(whole, id=id_, steps=steps(id_))
+
+
+def _ended(estate: Estate) -> Iterator[str]:
+    to = estate.cluster.minor.previous
+    calendar = estate.calendar or calendars.shipped()
+    if calendar.support(to, today_of(estate)) is Support.ENDED:
+        row = calendar.row(to)
+        day = f" since {row.extended_until}" if row is not None else ""
+        yield f"EKS has no {to} any more{day}"
 
 
 def _nodes(way: Way) -> Iterator[Step]:

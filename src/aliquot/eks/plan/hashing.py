@@ -14,6 +14,8 @@ from aliquot.eks.plan.plan import Options, Plan
 from aliquot.eks.plan.pool_steps import has_gangs, to_replace
 from aliquot.eks.plan.rolling import has_gpus, no_surge
 
+_GROUP = "node group "
+
 
 class Difference(Struct, frozen=True):
     name: str
@@ -47,11 +49,11 @@ def state(estate: Estate) -> dict[str, str]:
         ),
     }
     for group in estate.nodegroups:
-        found |= {f"node group {group.name}: {name}": value for name, value in _group(group).items()}
+        found |= {f"{_GROUP}{group.name}: {name}": value for name, value in _group(group).items()}
         if no_surge(estate, group, Options()):
-            found[f"node group {group.name}: capacity beside what it has"] = "none"
+            found[f"{_GROUP}{group.name}: capacity beside what it has"] = "none"
         elif any(template.reservation for template in estate.templates_of(group)):
-            found[f"node group {group.name}: capacity beside what it has"] = "enough"
+            found[f"{_GROUP}{group.name}: capacity beside what it has"] = "enough"
     for addon in estate.addons:
         found[f"add-on {addon.name}: build"] = addon.build
         found[f"add-on {addon.name}: configuration"] = addon.configuration
@@ -92,6 +94,33 @@ def _group(group: Nodegroup) -> dict[str, str]:
         "sizes": f"{group.minimum} to {group.maximum}",
         "update strategy": f"{group.strategy}, {most} at once",
     }
+
+
+class FoundGroup(Struct, frozen=True, kw_only=True):
+    """A node group, as far as a state has it."""
+
+    name: str
+    minor: str
+    release: str
+    template_version: str
+
+
+def groups(found: dict[str, str]) -> tuple[FoundGroup, ...]:
+    """Of a state: what node groups had when it was found."""
+    names = [
+        name.removeprefix(_GROUP).removesuffix(": version")
+        for name in found
+        if name.startswith(_GROUP) and name.endswith(": version")
+    ]
+    return tuple(
+        FoundGroup(
+            name=name,
+            minor=found[f"{_GROUP}{name}: version"],
+            release=found.get(f"{_GROUP}{name}: release", ""),
+            template_version=found.get(f"{_GROUP}{name}: launch template", "").partition(" ")[2],
+        )
+        for name in names
+    )
 
 
 def hashed(found: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aliquot.eks.aws import arns
-from aliquot.eks.upgrade.journal import Held, Run
+from aliquot.eks.upgrade.journal import DONE, Held, Run
 
 
 def runs_of(runs: Sequence[Run], word: str, region: str | None = None) -> list[Run]:
@@ -20,6 +20,11 @@ def runs_of(runs: Sequence[Run], word: str, region: str | None = None) -> list[R
 def going(runs: Sequence[Run], word: str, region: str | None = None) -> Run | None:
     """The one that is not over. Raises Held where it may be of several clusters."""
     return next(iter(runs_of([one for one in runs if not one.over], word, region)), None)
+
+
+def led_to(runs: Sequence[Run], arn: str) -> Run | None:
+    """The newest of this cluster all of whose steps are done."""
+    return next(iter([one for one in runs if one.over == DONE and one.arn == arn][-1:]), None)
 
 
 def elsewhere(runs: Sequence[Run], word: str) -> list[Run]:

@@ -235,12 +235,11 @@ def _roll_back(
     timeout = call.get("rollbackConfig", {}).get("timeoutMinutes", 720)
     if not 120 <= timeout <= 10080:
         raise wrong("rollbackConfig.timeoutMinutes has to be between 120 and 10080", clusterName=name)
-    status = world.known.minor(to)
-    if (
-        status is not None
-        and status.status(at(now_s).date()) == "EXTENDED_SUPPORT"
-        and cluster.told["upgradePolicy"]["supportType"] != "EXTENDED"
-    ):
+    known = world.known.minor(to)
+    status = None if known is None else known.status(at(now_s).date())
+    if status not in ("STANDARD_SUPPORT", "EXTENDED_SUPPORT"):
+        raise wrong(f"unsupported Kubernetes version {to}", clusterName=name)
+    if status == "EXTENDED_SUPPORT" and cluster.told["upgradePolicy"]["supportType"] != "EXTENDED":
         raise not_now(
             f"Version {to} is in extended support: the upgrade policy has to be EXTENDED", clusterName=name
         )
