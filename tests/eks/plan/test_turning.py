@@ -1,5 +1,7 @@
 """What the way back has from the way there, and what stopping comes to."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -13,7 +15,7 @@ from aliquot.eks.upgrade.states import Abort
 from tests.eks.plan.estates import M131, M132, M133, M134, NOW_S, TARGETS, at, estate, group
 from tests.eks.plan.test_going_back import upgraded
 
-CUSTOM = {"ami_type": "CUSTOM", "release": "", "template": "lt-1"}
+CUSTOM: dict[str, Any] = {"ami_type": "CUSTOM", "release": "", "template": "lt-1"}
 THERE = Options(
     no_surge=("cpu",), checkpoint_s=60.0, pins=(Pin(group="own", minor=M132, template_version="8"),)
 )
