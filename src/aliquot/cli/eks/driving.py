@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import secrets
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,9 +43,10 @@ def until_stopped(work: Coroutine[Any, Any, int], on: str) -> int:
         return _STOPPED
 
 
+@cache
 def who_drives() -> str:
-    """This process, as leases name it."""
-    return f"{somebody()}/{os.getpid()}"
+    """This process, as leases name it, and no other: in containers host and number are often the same."""
+    return f"{somebody()}/{os.getpid()}-{secrets.token_hex(3)}"
 
 
 async def read(doors: "Doors", cluster: str) -> "Estate":

@@ -179,7 +179,8 @@ class Journal:
             row = tx.execute(select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)).one()
             if row.lease_owner not in ("", owner) and row.lease_until_s > now_s:
                 raise Held(
-                    f"{row.lease_owner} works on {run}, for {row.lease_until_s - now_s:.0f} s at least"
+                    f"{row.lease_owner} works on {run}, for {row.lease_until_s - now_s:.0f} s at least: "
+                    "wait for that, stop it there, or say --take-over if you know that it has died"
                 )
             tx.execute(
                 update(runs).where(runs.c.id == run).values(lease_owner=owner, lease_until_s=now_s + for_s)

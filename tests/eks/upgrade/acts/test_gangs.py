@@ -272,6 +272,23 @@ async def test_a_person_who_resumes_is_heard(there: Trained) -> None:
 
 
 @trained
+async def test_what_people_do_with_gangs_meanwhile_is_told(there: Trained) -> None:
+    world = there.world
+    await there.begin(*(Job(JOBSETS, name, 1) for name in ("early", "gone", "theirs", "set")))
+    await there.suspended()
+    await world.kube.patch(JOBSETS, "early", {"spec": {"suspend": False}}, "default")
+    await world.kube.delete(JOBSETS, "gone", "default")
+    await world.kube.patch(JOBSETS, "theirs", {"metadata": {"annotations": {SUSPENDED_BY: None}}}, "default")
+    await there.resumed()
+    kind = "JobSet.jobset.x-k8s.io/default"
+    assert world.told[-1] == (
+        f"{kind}/set: resumed; {kind}/early: resumed by somebody while this run had it suspended; "
+        f"{kind}/gone, {kind}/theirs: suspended by this run, and now gone or somebody else's"
+    )
+    assert SUSPENDED_BY not in (await there.body(Job(JOBSETS, "early", 1)))["metadata"]["annotations"]
+
+
+@trained
 async def test_a_gang_that_somebody_resumes_while_its_nodes_are_to_go_is_asked_about(there: Trained) -> None:
     await there.begin(Job(JOBSETS, "set", 1))
     there.training.never_leaves.add("set")

@@ -41,20 +41,48 @@ def judged(act: ResumeGangs, seen: Scene, attempt: Attempt) -> Verdict:
     if uncordon:
         return Writes(tuple(uncordon))
     ours = [thing for thing in seen.marked if _is_ours(act, thing, run)]
-    prefix = f"{attempt.step}/resumed/"
-    resumed = {one for name, value in attempt.kept.items() if name.startswith(prefix) for one in value}
+    early = _names(attempt, f"{attempt.step}/early/")
+    if fresh := [str(one) for one in ours if not writing.is_suspended(one) and str(one) not in early]:
+        return _kept(attempt, f"{attempt.step}/early/", fresh)
+    resumed = _names(attempt, f"{attempt.step}/resumed/")
     if fresh := [str(thing) for thing in ours if str(thing) not in resumed]:
-        number = sum(1 for name in attempt.kept if name.startswith(prefix))
-        return Keep(f"{prefix}{number}", fresh)
+        return _kept(attempt, f"{attempt.step}/resumed/", fresh)
     if ours:
         return Writes(tuple(writing.resume(thing) for thing in ours))
-    if not resumed:
-        return Done("no gang was suspended")
     behind = [line for record in _records(attempt, resumed) if (line := _behind(record, seen.gangs))]
     if behind and attempt.now_s - attempt.began_s < act.limit_s:
         return Wait(POLL_S, behind[0])
-    told = f"{', '.join(sorted(resumed))}: resumed"
-    return Done(f"{told}; {'; '.join(behind)}" if behind else told)
+    told = [f"{', '.join(sorted(resumed - early))}: resumed"] if resumed - early else []
+    told += behind
+    if early:
+        told.append(f"{', '.join(sorted(early))}: resumed by somebody while this run had it suspended")
+    if lost := _lost(act, attempt, {str(thing) for thing in seen.marked}):
+        told.append(f"{', '.join(lost)}: suspended by this run, and now gone or somebody else's")
+    return Done("; ".join(told) or "no gang was suspended")
+
+
+def _names(attempt: Attempt, prefix: str) -> set[str]:
+    return {one for name, value in attempt.kept.items() if name.startswith(prefix) for one in value}
+
+
+def _kept(attempt: Attempt, prefix: str, fresh: list[str]) -> Keep:
+    return Keep(f"{prefix}{sum(1 for name in attempt.kept if name.startswith(prefix))}", fresh)
+
+
+def _lost(act: ResumeGangs, attempt: Attempt, marked: Collection[str]) -> list[str]:
+    """Deleted by somebody, or its mark was taken away."""
+    ever = {one for name, value in attempt.kept.items() if "/resumed/" in name for one in value}
+    return sorted(
+        {
+            target
+            for name in attempt.kept
+            if "/gangs/" in name
+            for record in records(attempt.kept, name)
+            if not act.places or set(act.places).intersection(record.places)
+            for target in record.targets
+            if target not in ever and target not in marked
+        }
+    )
 
 
 def _is_ours(act: ResumeGangs, thing: Thing, run: str) -> bool:
