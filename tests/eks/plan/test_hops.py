@@ -417,7 +417,7 @@ def test_what_no_step_replaces_is_said() -> None:
         {"metadata": {"name": "fargate-10-0-0-1", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}},
     ]
     made = plan(estate(group("web"), objects=objects(strangers, [])), M132, TARGETS, OPTIONS)
-    assert any(note.startswith("1 nodes are Karpenter's") for note in made.notes)
+    assert any(note.startswith("1 node is Karpenter's") for note in made.notes)
     assert any(note.startswith("1 node is of no managed group") for note in made.notes)
 
 

@@ -131,6 +131,7 @@ def test_a_gang_ties_a_group_and_a_pool_together(make: Any) -> None:
     made = plan(estate(make("own"), objects=there), M132, TARGETS, OPTIONS)
     together = "own+nodepool/burst"
     found = of_nodes(made.steps)
+    assert next(one for one in found if "canary" not in one) == "1.32/gpu-drain-prep/class/nodepool/burst"
     kept = [
         one
         for one in found
@@ -193,7 +194,7 @@ def test_what_is_there_already_is_left_out() -> None:
         ((node_class(),), ""),
         ((node_class(id="ami-1"),), "EC2NodeClass default selects AMIs by id: let it select those of 1.32"),
         ((node_class(name="golden-*"),), "EC2NodeClass default selects AMIs by name"),
-        ((), "NodePool web: its EC2NodeClass default is not there"),
+        ((), "EC2NodeClass default is not there: the run holds before nodes of NodePool web go"),
     ],
 )
 def test_a_class_that_would_give_the_old_minor_again_is_told(
@@ -211,7 +212,7 @@ def test_pools_of_other_classes_are_told_and_not_rolled() -> None:
     other["spec"]["template"]["spec"]["nodeClassRef"]["group"] = "example.com"
     made = plan(estate(objects=with_pools(other, nodes=[claimed("k0", "web")])), M132, TARGETS, OPTIONS)
     assert not any(isinstance(step.act, PoolRoll) for step in made.steps)
-    assert any(note.startswith("1 nodes are Karpenter's") for note in made.notes)
+    assert any(note.startswith("1 node is Karpenter's") for note in made.notes)
 
 
 def test_what_a_plan_rests_on_names_the_pool() -> None:
@@ -258,7 +259,8 @@ def test_the_way_back_takes_nodes_that_are_ahead_while_karpenter_stands_still() 
     assert waits == [f"back-to-1.31/class/nodepool/{name}" for name in ("old", "older", "web")]
     assert [step.id for step in made.steps].index(waits[-1]) < acts.index(Unfreeze)
     (note,) = [one for one in made.notes if "EC2NodeClass" in one]
-    assert "follows the control plane: for nodes of NodePool web it has to select AMIs of 1.31" in note
+    assert "follows the control plane: let it select AMIs of 1.31 until that is back" in note
+    assert note.endswith("the run holds before nodes of NodePool web go till then")
     undo = tuple(step for step in made.steps if isinstance(step.act, Unfreeze))
     turned = going_back.plan(of, TARGETS, OPTIONS, undo=undo)
     assert [type(step.act) for step in turned.steps].count(Unfreeze) == 1

@@ -66,10 +66,10 @@ def _together(
     names, to = tuple(one.name for one in groups), rolls[groups[0].name].minor
     rolled += [pool_steps.roll(way, one, nodes, to) for one in pools]
     everywhere = (*names, *(places.pool(one.name) for one in pools))
-    for group, act in changed:
-        yield _config(way, prepare, group, act, f"roll-as/{group.name}")
     for pool in pools:
         yield pool_steps.ready(way, pool, prepare, to)
+    for group, act in changed:
+        yield _config(way, prepare, group, act, f"roll-as/{group.name}")
     if with_gpus:
         yield way.step(
             prepare,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import date
 
-from aliquot.eks.estate import karpenter
+from aliquot.eks.estate import karpenter, places
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.estate.karpenter import NODECLASSES
-from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, is_pool, place, told
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, is_pool, place
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
@@ -86,7 +86,8 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     rolled = {pool.name for pool in karpenter.pools(estate.objects)}
     of_karpenter = sum(1 for one in labels if POOL_LABEL in one and one[POOL_LABEL] not in rolled)
     if of_karpenter:
-        yield f"{of_karpenter} nodes are Karpenter's, of NodePools that could not be read or have no EC2NodeClass: no step replaces them, and it does so itself"
+        nodes = "1 node is" if of_karpenter == 1 else f"{of_karpenter} nodes are"
+        yield f"{nodes} Karpenter's, of a NodePool that could not be read or has no EC2NodeClass: no step replaces them, and it does so by itself"
     others = sum(1 for one in labels if not place(one) and not is_fargate(one))
     if others:
         nodes = "1 node is" if others == 1 else f"{others} nodes are"
@@ -99,16 +100,19 @@ def node_classes(estate: Estate, to: Minor) -> Iterator[str]:
         return
     classes = {one.name: one for one in map(karpenter.node_class, estate.objects.of(NODECLASSES.kind))}
     back = to < estate.cluster.minor
+    pools: dict[str, list[str]] = {}
     for pool in karpenter.pools(estate.objects):
-        found = classes.get(pool.node_class)
-        if back and not to_replace(estate, pool, to):
-            continue
+        if not back or to_replace(estate, pool, to):
+            pools.setdefault(pool.node_class, []).append(places.pool(pool.name))
+    for name, of_class in pools.items():
+        found, named = classes.get(name), f"EC2NodeClass {name}"
+        holds = f"the run holds before nodes of {places.told(of_class)} go till then"
         if found is None:
-            yield f"NodePool {pool.name}: its EC2NodeClass {pool.node_class} is not there: the run holds before its nodes go"
+            yield f"{named} is not there: {holds}"
         elif back and found.alias:
-            yield f"EC2NodeClass {found.name} ({found.how}) follows the control plane: for nodes of NodePool {pool.name} it has to select AMIs of {to} (ssmParameter or name, with amiFamily) until that is back; the run holds there till then"
+            yield f"{named} ({found.how}) follows the control plane: let it select AMIs of {to} until that is back (ssmParameter or name, with amiFamily); {holds}"
         elif not found.alias:
-            yield f"EC2NodeClass {found.name} selects {found.how}: let it select those of {to} once the {'run asks for it' if back else 'control plane is there'}; the run holds before nodes of NodePool {pool.name} go till then"
+            yield f"{named} selects {found.how}: let it select those of {to}{'' if back else ' once the control plane is there'}; {holds}"
 
 
 def _nowhere_to_go(estate: Estate, options: Options) -> Iterator[str]:
@@ -144,7 +148,7 @@ def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
     for names in placement.sets:
         with_gpus = any(has_gpus(estate, one) for one in estate.nodegroups if one.name in names)
         if len(names) > 1 and (with_gpus or any(map(is_pool, names))):
-            yield f"{told(sorted(names))} are rolled in one go: jobs lie across them"
+            yield f"{places.told(sorted(names))} are rolled in one go: jobs lie across them"
 
 
 def _stuck(estate: Estate, placement: Placement, options: Options) -> Iterator[str]:

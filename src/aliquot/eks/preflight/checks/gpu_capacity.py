@@ -162,7 +162,7 @@ def _karpenter(pool: Pool) -> Iterator[Finding]:
             severity=Severity.WARN,
             what=pool.name,
             why=f"{len(reserved)} of its nodes are on reserved capacity: Karpenter makes a new node before the old one goes, for which there is no room, so they stay as they are (kubernetes-sigs/karpenter#2905)",
-            fix="delete their NodeClaims one by one once the control plane is upgraded",
+            fix="aliquot eks upgrade deletes their NodeClaims itself; without it delete them one by one, once the control plane is upgraded",
         )
 
 
