@@ -78,8 +78,8 @@ def backup(way: Way) -> Iterator[Step]:
     )
     yield way.step(
         State.BACKUP,
-        "nodes, GPUs, pods and workloads are counted",
-        CountBefore(hop=hop),
+        "nodes, GPUs, pods and workloads are counted, and what is ill already is kept",
+        CountBefore(hop=hop, cluster=way.cluster),
         "counts",
         minutes=(1, 5),
     )
@@ -204,7 +204,7 @@ def soak(way: Way) -> Iterator[Step]:
         yield way.step(
             State.SOAK,
             f"{lasting(way.options.soak_s)} in which it can still go back to {way.hop.now}",
-            Soak(cluster=way.cluster, seconds=way.options.soak_s),
+            Soak(cluster=way.cluster, seconds=way.options.soak_s, hop=str(way.hop.to)),
             minutes=(minutes, 0),
         )
 

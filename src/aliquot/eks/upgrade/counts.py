@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from aliquot.eks.estate.objects import Meta, Node
 from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
+from aliquot.eks.upgrade.alarms import Alarm
 from aliquot.kube.quantity import whole
 
 
@@ -49,6 +50,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """By phase."""
     restarts: int = 0
     """Of containers in kube-system."""
+    alarms: tuple[Alarm, ...] = ()
+    """What EKS said of its health; of an earlier count nothing is known."""
     ready: dict[str, int] = {}
     """Ready pods of workloads, by `Kind namespace/name`. Not of DaemonSets: theirs are as many as there are nodes."""
 

@@ -2,6 +2,7 @@
 
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.upgrade.acts.approval import Approval
+from aliquot.eks.upgrade.acts.cluster_counts import CountBefore
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
@@ -60,6 +61,8 @@ async def test_a_soak_takes_its_time_and_hears_of_ills(world: World) -> None:
     held = await world.go(Soak("prod", _DAY_S))
     assert held is not None
     assert "prod: Ec2SecurityGroupNotFound: it is gone" in held.why
+    assert await world.go(CountBefore("1.32", "prod"), Soak("prod", _DAY_S, "1.32")) is None
+    assert world.told[-1].endswith("for 24 h; as before the hop: prod: Ec2SecurityGroupNotFound: it is gone")
 
 
 @on_virtual_time

@@ -1,9 +1,11 @@
-"""How many of what there is: kept before the upgrade, compared after it."""
+"""How many of what there is, and what is ill: kept before the upgrade, compared after it."""
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.estate.objects import Node
+from aliquot.eks.upgrade.alarms import alarms
 from aliquot.eks.upgrade.counts import Counts, RunningPod, RunningWorkload, count, missing
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Keep, Verdict, Wait
@@ -17,12 +19,23 @@ _WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 class CountBefore(Struct, frozen=True, tag="count-before"):
     hop: str
     """Each hop is compared with how it was before that hop."""
+    cluster: str = ""
+    """Of EKS, which is asked for its health, too; empty: it is not."""
 
 
 class CountAfter(Struct, frozen=True, tag="count-after"):
     hop: str
     settle_s: float = 900.0
     """Until then pods may still be on their way."""
+
+
+def kept_name(hop: str) -> str:
+    return f"{KEPT}/{hop}"
+
+
+async def look_before(act: CountBefore, doors: Doors) -> Counts:
+    seen = await look(act, doors)
+    return replace(seen, alarms=await alarms(doors.api, act.cluster)) if act.cluster else seen
 
 
 async def look(act: CountBefore | CountAfter, doors: Doors) -> Counts:
@@ -37,14 +50,14 @@ async def look(act: CountBefore | CountAfter, doors: Doors) -> Counts:
 
 
 def judged_before(act: CountBefore, seen: Counts, attempt: Attempt) -> Verdict:
-    name = f"{KEPT}/{act.hop}"
+    name = kept_name(act.hop)
     if name in attempt.kept:
         return Done("counted")
     return Keep(name, msgspec.to_builtins(seen))
 
 
 def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
-    kept = attempt.kept.get(f"{KEPT}/{act.hop}")
+    kept = attempt.kept.get(kept_name(act.hop))
     if kept is None:
         return Hold(
             f"how much there was before {act.hop} is not in the journal",
@@ -63,5 +76,5 @@ def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
     return Hold(f"not as it was before: {'; '.join(gone)}", "mend it, then retry; or go back")
 
 
-BEFORE = Doing(look=look, judge=judged_before)
+BEFORE = Doing(look=look_before, judge=judged_before)
 AFTER = Doing(look=look, judge=judged_after)

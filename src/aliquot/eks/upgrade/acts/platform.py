@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from aliquot.eks.upgrade.acts.cluster_counts import KEPT
+from aliquot.eks.upgrade.acts.cluster_counts import kept_name
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
@@ -67,7 +67,7 @@ async def look(act: PlatformHealth, doors: Doors) -> Seen:
 
 def judged(act: PlatformHealth, seen: Seen, attempt: Attempt) -> Verdict:
     """What was not well before the hop, either, holds nobody up; where that was not counted, nothing does."""
-    before = attempt.kept.get(f"{KEPT}/{act.minor}", {}).get("ready", {})
+    before = attempt.kept.get(kept_name(str(act.minor)), {}).get("ready", {})
     ill = [one for one in seen.parts if one.ready < one.wanted or not one.rolled_out]
     worse = [one for one in ill if before.get(f"Deployment {one.name}", 0) > one.ready]
     if worse and attempt.now_s - attempt.began_s < _SETTLE_S:
