@@ -11,6 +11,7 @@ from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan as planned
 from aliquot.eks.upgrade.acts.approval import Approval, judged
 from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE
+from aliquot.eks.upgrade.canaries import LEAVE_OUT
 from aliquot.eks.upgrade.doing import Attempt, Decision
 from aliquot.eks.upgrade.journal import Journal, Phase
 from aliquot.eks.upgrade.verdicts import Done
@@ -43,7 +44,15 @@ def test_what_is_to_become_of_gangs_is_said_of_the_step_that_is_tried_again(
     assert journal.standing("run-1")[0].phase is Phase.TO_DO
 
 
-def test_a_retry_says_nothing_of_gangs_by_itself(journal: Journal, tmp_path: Path) -> None:
+def test_a_run_goes_on_without_its_canaries(journal: Journal, tmp_path: Path) -> None:
+    told = run("prod", "--no-gpu-canary", "--data", str(tmp_path))
+    assert told.exit_code == 0, told.output
+    # Of the run as a whole: the canary has several steps, and so has each hop.
+    assert [(one.kind, one.step) for one in journal.decisions("run-1")] == [(LEAVE_OUT, "")]
+    assert journal.standing("run-1")[0].phase is Phase.TO_DO
+
+
+def test_a_retry_decides_nothing_by_itself(journal: Journal, tmp_path: Path) -> None:
     assert run("prod", "--data", str(tmp_path)).exit_code == 0
     assert journal.decisions("run-1") == ()
 

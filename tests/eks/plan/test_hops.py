@@ -39,7 +39,7 @@ from tests.eks.plan.estates import (
     worker,
 )
 
-OPTIONS = Options()
+OPTIONS = Options(no_gpu_canary=True)
 AROUND = {
     "refresh-insights",
     "preflight",

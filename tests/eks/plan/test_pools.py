@@ -34,7 +34,7 @@ from tests.eks.plan.estates import (
     worker,
 )
 
-OPTIONS = Options()
+OPTIONS = Options(no_gpu_canary=True)
 _STATES = ("nodes", "gpu-drain-prep", "gpu-restore", "canary-nodes")
 
 

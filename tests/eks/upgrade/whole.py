@@ -16,6 +16,7 @@ from aliquot.clock import VirtualClock, rfc3339
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.fleet import Machine
+from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.storage.store import Store
 from aliquot.kube.api.checkpoint import LAST, ON_REQUEST, REQUESTED
@@ -120,7 +121,8 @@ class Cluster:
     cut: list[str] = field(default_factory=list)
     """Workers whose node was taken from under them."""
     starts: int = 0
-    settled: tuple[object, ...] = ()
+    blind: set[str] = field(default_factory=set)
+    """Node groups on whose nodes no device plugin comes up."""
     karpenter: Karpenter | None = None
 
     @property
@@ -150,7 +152,8 @@ class Cluster:
         await self.admin.create(
             NODES, {"metadata": {"name": machine.name, "labels": labels}, "spec": {"taints": taints}}
         )
-        gpus = {"nvidia.com/gpu": str(GPUS)} if "NVIDIA" in machine.ami_type else {}
+        has_gpus = "NVIDIA" in machine.ami_type and machine.nodegroup not in self.blind
+        gpus = {"nvidia.com/gpu": str(GPUS)} if has_gpus else {}
         status = {
             "conditions": [{"type": "Ready", "status": "True"}],
             "nodeInfo": {
@@ -204,6 +207,7 @@ class Cluster:
             for one in listed
             if one["metadata"]["name"] in self.nodes
             and not one["spec"].get("unschedulable")
+            and not any(taint["key"] == STARTUP_TAINT for taint in one["spec"].get("taints", ()))
             and "nvidia.com/gpu" in one["status"].get("allocatable", {})
         )
 

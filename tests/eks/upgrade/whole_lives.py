@@ -40,6 +40,8 @@ _FAILURES = {
     "UpdateAddon": ("ConfigurationConflict", "InsufficientNumberOfReplicas"),
     "UpdateNodegroupVersion": ("PodEvictionFailure", "NodeCreationFailure"),
     "UpdateNodegroupConfig": ("Unknown",),
+    "CreateNodegroup": ("AsgInstanceLaunchFailures", "NodeCreationFailure"),
+    "DeleteNodegroup": ("NodeTerminationFailure",),
 }
 _LOOKS = (
     "DescribeCluster",
@@ -232,7 +234,7 @@ async def _judge(
             life.updates[update.of, update.type, wanted] += 1
     most = 2 if life.turned else 1
     assert all(times <= most for times in life.updates.values()), (named, life.updates)
-    # What was changed for the time of the upgrade is as it was, turned or not.
+    # What was changed for the time of the upgrade is as it was, turned or not: no canary is left.
     assert _configs(world) == configs, named
     nodes = (await world.cluster.admin.list(NODES)).items
     assert not [one for one in nodes if MARK in one["metadata"].get("annotations", {})], named

@@ -84,9 +84,17 @@ def resume(cluster: str, region: str | None, records: RecordOptions) -> None:
     type=click.Choice(["scale", "evict"]),
     help="What is to become of gangs that cannot be suspended, in this step.",
 )
+@click.option(
+    "--no-gpu-canary",
+    is_flag=True,
+    help="Go on without trying a GPU node first, in this hop and those to come; one that is there goes.",
+)
 @record_options
-def retry(cluster: str, region: str | None, gangs: str | None, records: RecordOptions) -> None:
+def retry(
+    cluster: str, region: str | None, gangs: str | None, no_gpu_canary: bool, records: RecordOptions
+) -> None:
     """Try the step that is held once more: its cause is put right."""
+    from aliquot.eks.upgrade.canaries import LEAVE_OUT
     from aliquot.eks.upgrade.doing import Decision
 
     with records.journal() as kept:
@@ -94,4 +102,6 @@ def retry(cluster: str, region: str | None, gangs: str | None, records: RecordOp
         step = kept.retry(run.id, now_s)
         if gangs is not None:
             kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))
+        if no_gpu_canary:
+            kept.decide(run.id, Decision(kind=LEAVE_OUT, step="", by=somebody(), at_s=now_s))
     click.echo(f"{step} is tried once more; aliquot eks upgrade {run.cluster} goes on")

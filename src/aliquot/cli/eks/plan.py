@@ -117,6 +117,11 @@ def pin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="GROUP",
     help="A node group for which there is no capacity beside what it has: old nodes go first.",
 )
+@click.option(
+    "--no-gpu-canary",
+    is_flag=True,
+    help="Try no GPU node of the new release before the first GPU group is rolled: there is none to be had.",
+)
 @pin_options
 @click.option(
     "--conflicts",
@@ -172,6 +177,7 @@ def plan(
     evict_gangs: bool,
     windows: "tuple[Window, ...]",
     no_surge: tuple[str, ...],
+    no_gpu_canary: bool,
     releases: "tuple[Pin, ...]",
     templates: "tuple[Pin, ...]",
     conflicts: "tuple[OnConflict, ...]",
@@ -215,6 +221,7 @@ def plan(
         windows=windows,
         smokes=smokes,
         no_surge=no_surge,
+        no_gpu_canary=no_gpu_canary,
         pins=(*releases, *templates),
         conflicts=conflicts,
         waivers=read_waivers(waivers, datetime.fromtimestamp(SystemClock().now(), UTC).date()),

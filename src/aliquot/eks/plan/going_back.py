@@ -44,7 +44,12 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     reasons = [*way_back.against(estate.cluster, estate.updates, to, estate.read_s), *_ended(estate)]
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
-    refusing.on_its_way(estate)
+    # EKS takes no control plane back while a group is newer, and nobody rolls, or waits for, one that goes.
+    removals = tuple(step for step in undo if isinstance(step.act, GroupRemoval))
+    lasting = estate
+    for step in removals:
+        lasting = after(lasting, step.act)
+    refusing.on_its_way(lasting)
     where = placement(estate)
     found = hashing.state(estate)
     bare = Plan(
@@ -74,15 +79,9 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
             today=today_of(estate),
         )
 
-    # EKS takes no control plane back while a group is newer, and nobody rolls one that goes.
-    removals = tuple(step for step in undo if isinstance(step.act, GroupRemoval))
-
     def steps(id_: str) -> tuple[Step, ...]:
-        at = estate
-        gone: list[Step] = []
-        for step in removals:
-            gone.append(_renamed(step))
-            at = after(at, step.act)
+        at = lasting
+        gone = [_renamed(step) for step in removals]
         for part in (_nodes, _pools, _addons, _support, _control_plane, _classes):
             for step in part(way(at, id_)):
                 gone.append(step)
@@ -111,7 +110,8 @@ def _nodes(way: Way) -> Iterator[Step]:
         # What a person changes of a class for it is drift, and so is what an alias selects until the control plane is back.
         yield _step(way, "freeze", "GitOps, Karpenter and autoscalers stand still", Freeze(), 1)
     newer = tuple(one for one in way.estate.nodegroups if one.minor > way.hop.to)
-    for step in of_groups(way, newer, way.hop.to, before=False):
+    # The release that it goes back to has run there before.
+    for step in of_groups(way, newer, way.hop.to, before=False, with_canaries=False):
         yield _renamed(step)
 
 

@@ -9,6 +9,7 @@ from aliquot.eks.estate import karpenter
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.karpenter import NODECLASSES
 from aliquot.eks.estate.updates import Progress
+from aliquot.eks.plan import canaries
 from aliquot.eks.plan.placing import Placement, has_fargate, placement
 from aliquot.eks.plan.plan import Options, Plan
 from aliquot.eks.plan.pool_steps import has_gangs, to_replace
@@ -27,7 +28,7 @@ class Difference(Struct, frozen=True):
 
 
 def state(estate: Estate) -> dict[str, str]:
-    """Sizes that an autoscaler sets are not in it: no step would be another one."""
+    """Sizes that an autoscaler sets are not in it: no step would be another one, but for whether a GPU group has several nodes."""
     cluster, where = estate.cluster, placement(estate)
     found = {
         "cluster: version": str(cluster.minor),
@@ -50,6 +51,8 @@ def state(estate: Estate) -> dict[str, str]:
     }
     for group in estate.nodegroups:
         found |= {f"{_GROUP}{group.name}: {name}": value for name, value in _group(group).items()}
+        if has_gpus(estate, group):
+            found[f"{_GROUP}{group.name}: nodes"] = "several" if canaries.several(group) else "one at most"
         if no_surge(estate, group, Options()):
             found[f"{_GROUP}{group.name}: capacity beside what it has"] = "none"
         elif any(template.reservation for template in estate.templates_of(group)):

@@ -6,7 +6,7 @@ from aliquot.eks.estate import places
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import told
-from aliquot.eks.plan import gang_steps, pool_steps, rolling
+from aliquot.eks.plan import canaries, gang_steps, pool_steps, rolling
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.rolling import MINUTE_S
@@ -21,8 +21,10 @@ from aliquot.eks.versions import amis
 from aliquot.eks.versions.minor import Minor
 
 
-def of_groups(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: bool) -> Iterator[Step]:
-    """`before`: the control plane goes on."""
+def of_groups(
+    way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: bool, with_canaries: bool = True
+) -> Iterator[Step]:
+    """`before`: the control plane goes on. `with_canaries`: GPU nodes are tried first."""
     rolls = {
         one.name: roll
         for one in groups
@@ -32,6 +34,10 @@ def of_groups(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: boo
     canary, nodes = (State.PRE_NODES,) * 2 if before else (State.CANARY_NODES, State.NODES)
     if sets.canary is not None:
         yield from _group(way, sets.canary, rolls[sets.canary.name], canary)
+    gpu_groups = [one for together in sets.gpu for one in together]
+    for group in canaries.tried(way.estate, gpu_groups, rolls, way.options) if with_canaries else ():
+        roll = rolls[group.name]
+        yield from canaries.steps(way, group, roll, _drivers((group,), rolls).get(group.name, ""), canary)
     for group in sets.plain:
         yield from _group(way, group, rolls[group.name], nodes)
     for together in sets.gpu:

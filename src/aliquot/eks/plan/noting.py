@@ -8,6 +8,7 @@ from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.estate.karpenter import NODECLASSES
 from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, is_pool, place
+from aliquot.eks.plan import canaries
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
@@ -43,6 +44,7 @@ def notes(
         *_nowhere_to_go(estate, options),
         *_tied(estate, placement),
         *_stuck(estate, placement, options),
+        *canaries.notes(estate, options),
         *_addons(estate),
     )
 

@@ -70,6 +70,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What has no way at all is left to EKS to evict."""
     no_surge: tuple[str, ...] = ()
     """Node groups for which there is no capacity beside what they have."""
+    no_gpu_canary: bool = False
+    """No GPU node is tried before the first group that works is rolled."""
     pins: tuple[Pin, ...] = ()
     conflicts: tuple[OnConflict, ...] = ()
     """Add-ons of which fields that somebody has changed in the cluster do not just stay."""

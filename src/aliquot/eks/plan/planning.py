@@ -18,6 +18,8 @@ from aliquot.eks.preflight.surge import nodes_on_top
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.steps import Step
@@ -143,15 +145,14 @@ def _unchecked(estate: Estate, where: Placement, targets: Targets) -> tuple[Unch
 
 def _surge(estate: Estate, steps: tuple[Step, ...], targets: Targets) -> tuple[costs.Surge, ...]:
     found = []
-    for step in steps:
+    for number, step in enumerate(steps):
         act = step.act
-        group = (
-            next((one for one in estate.nodegroups if one.name == act.name), None)
-            if isinstance(act, GroupRoll)
-            else None
-        )
+        name = act.of if isinstance(act, GroupCopy) else act.name if isinstance(act, GroupRoll) else ""
+        group = next((one for one in estate.nodegroups if one.name == name), None)
         if group is not None:
             nodes, hours = nodes_on_top(estate, group), step.expected_s / 3600
+            if isinstance(act, GroupCopy):
+                nodes, hours = act.size, _both_s(act, steps[number:]) / 3600
             kind = next(iter(estate.types_of(group)), "")
             usd = targets.usd_per_hour.get(kind)
             found.append(
@@ -166,3 +167,13 @@ def _surge(estate: Estate, steps: tuple[Step, ...], targets: Targets) -> tuple[c
             )
         estate = after(estate, act)
     return tuple(one for one in found if one.nodes)
+
+
+def _both_s(copy: GroupCopy, steps: tuple[Step, ...]) -> float:
+    """From this copy's step until one of the two groups is gone."""
+    until = next(
+        number
+        for number, step in enumerate(steps, start=1)
+        if isinstance(step.act, GroupRemoval) and step.act.name in (copy.name, copy.of)
+    )
+    return sum(step.expected_s for step in steps[:until])

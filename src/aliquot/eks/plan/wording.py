@@ -13,6 +13,7 @@ from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import Backup
+from aliquot.eks.upgrade.acts.canary_node import CanaryNode
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
@@ -20,9 +21,11 @@ from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
-from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
+from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.node_class import NodeClassReady
@@ -39,6 +42,7 @@ from aliquot.eks.upgrade.verdicts import Call
 _OTHER_NAMES = {
     ("UpdateClusterVersion", "version"): "--kubernetes-version",
     ("UpdateNodegroupVersion", "version"): "--kubernetes-version",
+    ("CreateNodegroup", "version"): "--kubernetes-version",
 }
 """Options that the AWS CLI does not call as the API does: --version is its own."""
 STOPS = {
@@ -101,6 +105,8 @@ def by_hand(plan: Plan, step: Step) -> str:
             return "label new nodes as the old ones were, wait for `nvidia.com/mig.config.state=success`, compare `kubectl get nodes -o yaml` (allocatable)"
         case GroupHealth():
             return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.group}`: as many as before, Ready; `kubectl get pods -A --field-selector status.phase=Pending`: none more than before"
+        case CanaryNode():
+            return f"cordon the node of {step.act.name}, take the taint {STARTUP_TAINT} off, label it as nodes of {step.act.of} are, and compare `kubectl get nodes -o yaml` (allocatable) and `nvidia-smi`"
         case SmokeJob():
             return f"`kubectl create` the Job {step.act.namespace}/{step.act.name}, and `kubectl wait --for=condition=Complete` for it"
         case Unfreeze():
@@ -130,6 +136,10 @@ def verified(plan: Plan, step: Step) -> str:
             return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.name}`: all Ready, at {step.act.minor}"
         case PoolRoll():
             return f"`kubectl get nodes -l karpenter.sh/nodepool={step.act.name}`: all Ready, at {step.act.minor}"
+        case GroupCopy():
+            return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.status` says ACTIVE"
+        case GroupRemoval():
+            return f"`aws eks wait nodegroup-deleted --cluster-name {name} --nodegroup-name {step.act.name}`"
         case GroupConfig():
             return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.updateConfig`"
     return ""

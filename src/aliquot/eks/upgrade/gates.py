@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from aliquot.eks.upgrade.acts.canary_node import CanaryNode
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.pool_health import PoolHealth
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.states import State
@@ -27,8 +29,8 @@ NOTICED = frozenset(
 )
 """What people may notice. The way back is none of them: whoever goes back has waited long enough."""
 
-_LOOKS = (GroupHealth, PoolHealth, SmokeJob)
-"""Among them, but of the roll before them: whether that went well nobody wants to know a week later."""
+_LOOKS = (CanaryNode, GroupHealth, GroupRemoval, PoolHealth, SmokeJob)
+"""Among them, but of the roll or the canary before them: whether that went well nobody wants to know a week later."""
 
 
 def waits_s(steps: Sequence[Step], number: int, windows: Sequence[Window], now_s: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT
-from aliquot.eks.estate.objects import Pod
+from aliquot.eks.estate.objects import Meta, Pod
 from aliquot.eks.preflight.selecting import Labelled
 from aliquot.kube.client import Client
 from aliquot.kube.errors import ApiError
@@ -23,15 +23,16 @@ async def who_stays(kube: Client, nodes: Collection[str]) -> tuple[str, ...]:
         budgets = (await kube.list(PODDISRUPTIONBUDGETS)).items
     except ApiError:
         return ()
-    left = [pod for pod in pods if pod.spec.node_name in nodes and _evictable(pod)]
+    left = [pod for pod in pods if pod.spec.node_name in nodes and evictable(pod.metadata, pod.status.phase)]
     found = [_line(pod, _held_by(pod, budgets)) for pod in left]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
     return (*sorted(found)[:_NAMED], *more)
 
 
-def _evictable(pod: Pod) -> bool:
-    of_daemon = any(owner.kind == "DaemonSet" for owner in pod.metadata.owner_references)
-    return not of_daemon and _MIRROR not in pod.metadata.annotations and pod.status.phase not in _ENDED
+def evictable(pod: Meta, phase: str) -> bool:
+    """Whoever empties its node moves it: no pod of a DaemonSet, of the kubelet itself, or that has ended."""
+    of_daemon = any(owner.kind == "DaemonSet" for owner in pod.owner_references)
+    return not of_daemon and _MIRROR not in pod.annotations and phase not in _ENDED
 
 
 def _held_by(pod: Pod, budgets: Iterable[dict[str, Any]]) -> str:

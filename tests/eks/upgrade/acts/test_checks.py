@@ -12,7 +12,8 @@ from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.acts.cluster_counts import CountBefore
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.smoke_job import LABEL, SmokeJob, body_of
-from aliquot.eks.upgrade.doing import Doors
+from aliquot.eks.upgrade.canaries import LEAVE_OUT
+from aliquot.eks.upgrade.doing import Decision, Doors
 from aliquot.eks.upgrade.verdicts import Hold
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.asgi_transport import AsgiTransport
@@ -235,6 +236,41 @@ def test_what_is_made_of_a_manifest() -> None:
     assert "ttlSecondsAfterFinished" not in body["spec"]
     assert body["spec"]["template"]["spec"]["nodeSelector"] == {GROUP_LABEL: "gpu"}
     assert "nodeSelector" not in MANIFEST["spec"]["template"]["spec"], "what was given is left as it is"
+
+
+def test_on_a_canary_it_runs_there_alone_and_does_not_mind_the_cordon() -> None:
+    pods = {
+        **MANIFEST["spec"]["template"]["spec"],
+        "nodeSelector": {GROUP_LABEL: "gpu", "disk": "fast"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    }
+    manifest = {**MANIFEST, "spec": {"template": {"spec": pods}}}
+    body = body_of(
+        SmokeJob(name="nccl", manifest=manifest, group="gpu-canary-1-32", canary_of="gpu"), "nccl-1"
+    )
+    spec = body["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {GROUP_LABEL: "gpu-canary-1-32", "disk": "fast"}
+    assert spec["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists"},
+        {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"},
+    ]
+
+
+@on_virtual_time
+async def test_one_that_fails_on_a_canary_leads_on_without_it_or_back(world: World) -> None:
+    logged(world)
+    ending = asyncio.create_task(ends(world, "Failed"))
+    held = await world.go(
+        SmokeJob(name="nccl", manifest=MANIFEST, group="gpu-canary-1-32", canary_of="gpu", limit_s=600.0)
+    )
+    await ending
+    assert held is not None
+    assert held.why == "smoke job nccl failed on the canary of gpu: BackoffLimitExceeded: so be it"
+    assert "aliquot eks retry CLUSTER --no-gpu-canary" in held.todo
+    world.journal.decide(world.run, Decision(kind=LEAVE_OUT, step="", by="ada", at_s=0.0))
+    assert await world.again() is None
+    assert world.told[-1] == "left out, as ada decided"
+    assert await jobs(world) == []
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,11 @@ def test_what_a_copy_has_of_the_other_one(
         (Seen(status="ACTIVE", tags={**OURS, "aliquot.dev/run": "q"}), (), Hold, "this run did not make it"),
         (Seen(status="CREATE_FAILED", arn="a", tags=OURS, issues=("X: y",)), (), Hold, "CREATE_FAILED: X: y"),
         # What failed before somebody said to try again goes, and another one comes.
-        (Seen(status="CREATE_FAILED", arn="a", tags=OURS), ("a",), Call, "DeleteNodegroup"),
-        (Seen(status="CREATE_FAILED", arn="b", tags=OURS), ("a",), Hold, "CREATE_FAILED"),
-        (Seen(status="DELETING", arn="a", tags=OURS), ("a",), Wait, "DELETING"),
+        (Seen(status="CREATE_FAILED", arn="a", tags=OURS), ("a CREATE_FAILED",), Call, "DeleteNodegroup"),
+        (Seen(status="CREATE_FAILED", arn="b", tags=OURS), ("a CREATE_FAILED",), Hold, "CREATE_FAILED"),
+        (Seen(status="DELETE_FAILED", arn="a", tags=OURS), ("a CREATE_FAILED",), Hold, "DELETE_FAILED"),
+        (Seen(status="DELETE_FAILED", arn="a", tags=OURS), ("a DELETE_FAILED",), Call, "DeleteNodegroup"),
+        (Seen(status="DELETING", arn="a", tags=OURS), ("a CREATE_FAILED",), Wait, "DELETING"),
         (Seen(status="DEGRADED", tags=OURS, issues=("X: y",)), (), Hold, "DEGRADED: X: y"),
     ],
 )

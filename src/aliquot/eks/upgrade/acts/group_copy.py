@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.upgrade.acts.group_issues import told_issues
+from aliquot.eks.upgrade.canaries import left_out, todo, told_left_out
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
@@ -18,7 +19,7 @@ COPY_OF = "aliquot.dev/copy-of"
 RUN = "aliquot.dev/run"
 """Tags of the copy: of which group it is one, and which run made it."""
 _POLL_S = 30.0
-_FAILED = "CREATE_FAILED"
+_FAILED = frozenset({"CREATE_FAILED", "DELETE_FAILED"})
 
 
 class Taint(Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class GroupCopy(Struct, frozen=True, kw_only=True, tag="group-copy"):
     labels: dict[str, str] = {}
     """On top, too."""
     canary: bool = False
-    """It is looked at and goes: nobody updates it, mends it, or adds to it."""
+    """It is looked at and goes: nobody updates it, mends it, or adds to it. A person may go on without."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -141,6 +142,9 @@ async def group_or_none(doors: Doors, cluster: str, name: str) -> dict[str, Any]
 
 
 def judged(act: GroupCopy, seen: Seen, attempt: Attempt) -> Verdict:
+    decision = left_out(attempt) if act.canary else None
+    if decision is not None:
+        return Done(told_left_out(decision))
     named = f"node group {act.name} of {act.cluster}"
     if not seen.status:
         return call_like(act, seen.like, attempt.token, attempt.run)
@@ -153,16 +157,17 @@ def judged(act: GroupCopy, seen: Seen, attempt: Attempt) -> Verdict:
     match seen.status:
         case "ACTIVE":
             return Done(f"{named} is there, like {act.of} and of {act.minor}")
-        case "CREATE_FAILED" if seen.arn in attempt.before:
+        case "CREATE_FAILED" | "DELETE_FAILED" if set(_failed(seen)) & set(attempt.before):
             # It failed before a person said to try again.
             return Call("eks", "DeleteNodegroup", {"clusterName": act.cluster, "nodegroupName": act.name})
         case "CREATE_FAILED" | "DEGRADED" | "DELETE_FAILED":
-            return Hold(f"{named} is {seen.status}{issues}", "put that right, then retry; or go back")
+            way_on = todo(act.of) if act.canary else "put that right, then retry; or go back"
+            return Hold(f"{named} is {seen.status}{issues}", way_on)
     return Wait(_POLL_S, f"{named} is {seen.status}{issues}")
 
 
 def _failed(seen: Seen) -> tuple[str, ...]:
-    return (seen.arn,) if seen.status == _FAILED else ()
+    return (f"{seen.arn} {seen.status}",) if seen.status in _FAILED else ()
 
 
 DOING = Doing(look=look, judge=judged, mark=_failed)

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from aliquot.eks.estate.places import GROUP_LABEL
+from aliquot.eks.upgrade.canaries import left_out, todo, told_left_out
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
 from aliquot.kube.client import Client, Propagation
@@ -20,6 +21,7 @@ from aliquot.kube.resources import JOBS, PODS
 POLL_S = 10.0
 LABEL = "aliquot.dev/smoke-job"
 _LINES = 8
+_THE_CORDON = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
 _LONGEST_NAME = 45
 """Of 63: pods have more in theirs."""
 
@@ -31,6 +33,8 @@ class SmokeJob(Struct, frozen=True, kw_only=True, tag="smoke-job"):
     group: str = ""
     """Where its pods run; empty: where it says itself."""
     limit_s: float = 1800.0
+    canary_of: str = ""
+    """Its group is one canary, which is cordoned, of this group."""
 
     def __post_init__(self) -> None:
         """Raises ValueError: one line."""
@@ -85,6 +89,10 @@ def body_of(act: SmokeJob, name: str) -> dict[str, Any]:
     if act.group:
         selector = template["spec"].get("nodeSelector") or {}
         template["spec"]["nodeSelector"] = {GROUP_LABEL: act.group, **selector}
+    if act.canary_of:
+        # Wherever else it says that it runs.
+        template["spec"]["nodeSelector"][GROUP_LABEL] = act.group
+        template["spec"]["tolerations"] = [*(template["spec"].get("tolerations") or ()), _THE_CORDON]
     return body
 
 
@@ -138,6 +146,9 @@ async def _log(kube: Client, namespace: str, pod: Mapping[str, Any]) -> tuple[st
 
 
 def judged(act: SmokeJob, seen: Seen, attempt: Attempt) -> Verdict:
+    decision = left_out(attempt) if act.canary_of else None
+    if decision is not None:
+        return _cleaned(seen) or Done(told_left_out(decision))
     name = name_of(act, attempt.token)
     mine = next((one for one in seen.jobs if one.name == name and not one.going), None)
     result = attempt.kept.get(f"{attempt.step}/smoke/{name}")
@@ -175,13 +186,20 @@ def _kept(attempt: Attempt, name: str, failure: str) -> Keep:
 
 
 def _over(act: SmokeJob, seen: Seen, failure: str) -> Verdict:
-    if names := [one.name for one in seen.jobs if not one.going]:
-        return Errand("clean", {"names": names})
+    cleaning = _cleaned(seen)
+    if cleaning is not None:
+        return cleaning
     if failure:
-        return Hold(
-            f"smoke job {act.name} failed: {failure}", "put right what it found, then retry; or go back"
-        )
+        on = f" on the canary of {act.canary_of}" if act.canary_of else ""
+        way_on = todo(act.canary_of) if act.canary_of else "put right what it found, then retry; or go back"
+        return Hold(f"smoke job {act.name} failed{on}: {failure}", way_on)
     return Done(f"smoke job {act.name} succeeded")
+
+
+def _cleaned(seen: Seen) -> Errand | None:
+    """None: none of its Jobs is there any more."""
+    names = [one.name for one in seen.jobs if not one.going]
+    return Errand("clean", {"names": names}) if names else None
 
 
 async def clean(act: SmokeJob, doors: Doors, parameters: Mapping[str, Any]) -> None:

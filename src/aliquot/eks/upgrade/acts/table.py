@@ -7,6 +7,7 @@ from aliquot.eks.upgrade.acts import (
     addon,
     approval,
     backup,
+    canary_node,
     cluster_counts,
     control_plane,
     control_plane_health,
@@ -34,6 +35,7 @@ from aliquot.eks.upgrade.acts import (
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import Backup
+from aliquot.eks.upgrade.acts.canary_node import CanaryNode
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
@@ -63,6 +65,7 @@ Act: TypeAlias = (
     AddonBuild
     | Approval
     | Backup
+    | CanaryNode
     | ControlPlane
     | ControlPlaneHealth
     | CountAfter
@@ -95,6 +98,7 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     AddonBuild: addon.DOING,
     Approval: approval.DOING,
     Backup: backup.DOING,
+    CanaryNode: canary_node.DOING,
     ControlPlane: control_plane.DOING,
     ControlPlaneHealth: control_plane_health.DOING,
     CountAfter: cluster_counts.AFTER,

@@ -57,6 +57,7 @@ class SeenNode(Struct, frozen=True, kw_only=True):
     """Allocatable, of GPUs and their network."""
     kubelet: str = ""
     ready: bool = False
+    unschedulable: bool = False
     partitioning: str = ""
     """Of its GPUNode; empty: it says nothing, or there is none."""
     wanted: tuple[dict[str, Any], ...] = ()
@@ -125,6 +126,7 @@ def seen_node(node: Mapping[str, Any], gpu_node: Mapping[str, Any] | None) -> Se
             one.get("type") == "Ready" and one.get("status") == "True"
             for one in status.get("conditions") or ()
         ),
+        unschedulable=bool((node.get("spec") or {}).get("unschedulable")),
         partitioning=spec.get("partitioning") or "",
         wanted=tuple(spec.get("gpus") or ()),
         uuids={one["index"]: one["uuid"] for one in gpu_status.get("gpus") or ()},
