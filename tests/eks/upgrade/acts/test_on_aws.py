@@ -1,5 +1,7 @@
 """Acts that ask AWS alone, on the fake."""
 
+import asyncio
+
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.cluster_counts import CountBefore
@@ -12,7 +14,7 @@ from aliquot.eks.upgrade.doing import Decision
 from aliquot.eks.versions.minor import Minor
 from tests.eks.upgrade.acts.worlds import World, on_virtual_time
 
-_DAY_S = 86400.0
+_HOUR_S, _DAY_S = 3600.0, 86400.0
 UP = ControlPlane("prod", Minor(1, 31), Minor(1, 32))
 BACK = ControlPlane("prod", Minor(1, 32), Minor(1, 31))
 
@@ -54,11 +56,11 @@ async def test_support_becomes_extended_once(world: World) -> None:
 @on_virtual_time
 async def test_a_soak_takes_its_time_and_hears_of_ills(world: World) -> None:
     began = world.clock.now()
-    assert await world.go(Soak("prod", _DAY_S)) is None
-    assert world.clock.now() - began >= _DAY_S
+    assert await world.go(Soak("prod", 2 * _HOUR_S)) is None
+    assert world.clock.now() - began >= 2 * _HOUR_S
     issue = {"code": "Ec2SecurityGroupNotFound", "message": "it is gone", "resourceIds": ["sg-1"]}
     world.account.world.clusters["prod"].told["health"] = {"issues": [issue]}
-    held = await world.go(Soak("prod", _DAY_S))
+    held = await world.go(Soak("prod", 2 * _HOUR_S))
     assert held is not None
     assert "prod: Ec2SecurityGroupNotFound: it is gone" in held.why
     assert await world.go(CountBefore("1.32", "prod"), Soak("prod", _DAY_S, "1.32")) is None
@@ -70,13 +72,17 @@ async def test_back_within_seven_days(world: World) -> None:
     held = await world.go(RollbackReadiness("prod", Minor(1, 30)))
     assert held is not None
     assert "there is nothing to go back to" in held.why
-    assert await world.go(UP, Soak("prod", 3 * _DAY_S), RollbackReadiness("prod", Minor(1, 31)), BACK) is None
+    assert await world.go(UP) is None
+    await asyncio.sleep(3 * _DAY_S)
+    assert await world.go(RollbackReadiness("prod", Minor(1, 31)), BACK) is None
     assert world.account.world.clusters["prod"].minor == "1.31"
 
 
 @on_virtual_time
 async def test_not_back_after_them(world: World) -> None:
-    held = await world.go(UP, Soak("prod", 8 * _DAY_S), RollbackReadiness("prod", Minor(1, 31)))
+    assert await world.go(UP) is None
+    await asyncio.sleep(8 * _DAY_S)
+    held = await world.go(RollbackReadiness("prod", Minor(1, 31)))
     assert held is not None
     assert "came to 1.32 8.0 days ago: EKS goes back within seven" in held.why
     held = await world.go(RollbackReadiness("prod", Minor(1, 30)))
