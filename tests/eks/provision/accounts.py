@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import boto3
 import moto
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.eks.aws.api import UNREACHABLE, Failure
@@ -32,6 +34,9 @@ _ID = re.compile(r'"((?:vpc|igw|subnet|eipalloc|nat|rtb)-[0-9a-f]+)"')
 _ASKED_BY_THE_FAKE = ("DescribeLaunchTemplateVersions", "DescribeRouteTables")
 REGION = "eu-west-1"
 TODAY = datetime.fromtimestamp(START_S, UTC).date()
+_SESSION = boto3.session.Session("a", "b")
+_POLICIES = ("AmazonEKS", "AmazonEC2ContainerRegistry", "AmazonEBS", "AmazonSSM")
+"""How AWS' own policies begin that clusters need: moto has 1,500, and makes all of them anew for each account."""
 
 
 class Killed(BaseException):
@@ -52,7 +57,6 @@ class Aws:
             subnets=self._subnets,
             others={("ec2", name): partial(self._moto, "ec2", name) for name in _ASKED_BY_THE_FAKE},
         )
-        self._clients: dict[str, Any] = {}
         self.calls: Counter[str] = Counter()
         self.lag_s = 0.0
         """For so long EC2 does not tell of what it has made."""
@@ -63,11 +67,7 @@ class Aws:
         """May raise, and it is done all the same."""
 
     def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service, region_name=self.region, aws_access_key_id="a", aws_secret_access_key="b"
-            )
-        return self._clients[service]
+        return _client(service, self.region)
 
     def _subnets(self) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = self.client("ec2").describe_subnets()["Subnets"]
@@ -151,9 +151,24 @@ def _own(told: Any) -> str:
     return next((str(told[key]) for key in keys if isinstance(told, dict) and key in told), "")
 
 
+@cache
+def _client(service: str, region: str) -> Any:
+    """Of all accounts: that of EC2 takes longer to make than most tests."""
+    return _SESSION.client(service, region_name=region)
+
+
+@cache
+def _policies() -> str:
+    told = json.loads(aws_managed_policies_data)
+    return json.dumps({name: one for name, one in told.items() if name.startswith(_POLICIES)})
+
+
 @contextmanager
 def account(region: str = REGION) -> Iterator[Aws]:
-    with moto.mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+    with (
+        patch("moto.iam.models.aws_managed_policies_data", _policies()),
+        moto.mock_aws(config={"iam": {"load_aws_managed_policies": True}}),
+    ):
         yield Aws(region)
 
 
