@@ -167,6 +167,7 @@ def _policies() -> str:
 def account(region: str = REGION) -> Iterator[Aws]:
     with (
         patch("moto.iam.models.aws_managed_policies_data", _policies()),
+        patch.dict("os.environ", {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}),
         moto.mock_aws(config={"iam": {"load_aws_managed_policies": True}}),
     ):
         yield Aws(region)

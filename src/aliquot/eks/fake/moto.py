@@ -25,6 +25,8 @@ from moto.server import main
 main(sys.argv[1:])
 """
 """It ends with whoever holds the other end of its input, however that one ends."""
+_SETTINGS = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
+"""Roles of clusters have AWS' own policies; nobody here asks for images, of which moto makes a thousand. Who starts it may say otherwise."""
 _START_S = 60.0
 _LOOK_EVERY_S = 0.1
 _TIMEOUT_S = 30.0
@@ -56,7 +58,7 @@ class Moto:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         command = [sys.executable, "-c", _PROGRAM, "-H", "127.0.0.1", "-p", str(self._port)]
-        environment = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+        environment = {**_SETTINGS, **os.environ}
         self._process = await asyncio.create_subprocess_exec(
             *command,
             env=environment,
