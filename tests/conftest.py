@@ -1,5 +1,6 @@
 """For all tests: what the programs that they start find, whatever the tests themselves were started by."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -31,3 +32,13 @@ def _log_as_at_first() -> Iterator[None]:
     """A command that a test runs in this process says how much is logged: for that test alone."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_collected_as_at_first() -> Iterator[None]:
+    """A command that a test runs in this process settles for more of it: for that test alone, or a worker only grows."""
+    before = gc.get_threshold()
+    yield
+    if gc.get_threshold() != before:
+        gc.set_threshold(*before)
+        gc.unfreeze()

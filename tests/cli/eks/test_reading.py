@@ -1,17 +1,6 @@
-import gc
-from collections.abc import Iterator
-
 import pytest
 
 from aliquot.cli.eks.reading import run
-
-
-@pytest.fixture(autouse=True)
-def _thresholds() -> Iterator[None]:
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
-    gc.unfreeze()
 
 
 class Cluster:
