@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Reservation, Template
 from aliquot.eks.estate.objects import Objects, Workload
+from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.plan import DAY_S, CannotPlan, Options, Pin
 from aliquot.eks.plan.planning import plan
+from aliquot.eks.preflight.surge import nodes_on_top
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus
@@ -155,11 +157,31 @@ def test_groups_that_a_gang_lies_across_are_rolled_in_one_go_and_all_at_once() -
         step.act for step in plan(of, M132, TARGETS, OPTIONS).steps if isinstance(step.act, GroupConfig)
     ]
     assert [(one.most_unavailable_percentage, one.most_unavailable) for one in configs] == [
-        (100, None),
-        (100, None),
+        (None, 2),
+        (None, 2),
         (None, 1),
         (None, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("desired", "options", "at_once", "on_top"),
+    [
+        (8, OPTIONS, "DEFAULT, 4", 4),
+        (3, OPTIONS, "DEFAULT, 3", 4),
+        (8, Options(no_surge=("gpu-a",)), "MINIMAL, 100 %", 0),
+    ],
+)
+def test_where_nobody_is_left_as_many_go_at_once_as_come_on_top_anyway(
+    desired: int, options: Options, at_once: str, on_top: int
+) -> None:
+    of = estate(gpus("gpu-a", desired), objects=objects(NODES, [worker("train", 0, "a")]))
+    made = plan(of, M132, TARGETS, options)
+    config = next(step.act for step in made.steps if isinstance(step.act, GroupConfig))
+    most = config.most_unavailable or f"{config.most_unavailable_percentage} %"
+    assert f"{config.strategy}, {most}" == at_once
+    rolled = after(of, config)
+    assert nodes_on_top(rolled, rolled.nodegroups[0]) == on_top
 
 
 def test_who_stands_still_and_for_how_long_is_said() -> None:

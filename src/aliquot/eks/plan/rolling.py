@@ -3,6 +3,7 @@
 import math
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.places import is_pool
@@ -10,7 +11,7 @@ from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import CannotPlan, Options
 from aliquot.eks.plan.targets import CUSTOM, Targets
 from aliquot.eks.preflight.surge import nodes_on_top
-from aliquot.eks.upgrade.acts.group_config import GroupConfig, Strategy, all_at_once, as_it_is
+from aliquot.eks.upgrade.acts.group_config import MOST_AT_ONCE, GroupConfig, Strategy, all_at_once, as_it_is
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.versions.ami_parameters import parameter
 from aliquot.eks.versions.minor import Minor
@@ -116,19 +117,17 @@ def _no_release(group: Nodegroup, to: Minor, targets: Targets) -> str:
 def config(estate: Estate, placement: Placement, group: Nodegroup, options: Options) -> GroupConfig | None:
     """How it is to be rolled; None: as it is configured."""
     strategy = Strategy.MINIMAL if no_surge(estate, group, options) else Strategy(group.strategy)
-    cluster = estate.cluster.name
+    now = as_it_is(estate.cluster.name, group)
+    wanted = replace(now, strategy=strategy)
     if has_gpus(estate, group) and group.name in placement.only_gangs:
-        wanted = all_at_once(cluster, group, strategy)
-    else:
-        now = as_it_is(cluster, group)
-        wanted = GroupConfig(
-            cluster=cluster,
-            name=group.name,
-            most_unavailable=now.most_unavailable,
-            most_unavailable_percentage=now.most_unavailable_percentage,
-            strategy=strategy,
-        )
-    return None if wanted == as_it_is(cluster, group) else wanted
+        if strategy is Strategy.MINIMAL:
+            wanted = all_at_once(estate.cluster.name, group)
+        else:
+            # As many as come on top anyway: what was looked at beforehand (quotas, addresses, reservations) stays true.
+            on_top = min(nodes_on_top(estate, group), group.desired, MOST_AT_ONCE)
+            if on_top > group.most_unavailable:
+                wanted = replace(wanted, most_unavailable=on_top, most_unavailable_percentage=None)
+    return None if wanted == now else wanted
 
 
 def no_surge(estate: Estate, group: Nodegroup, options: Options) -> bool:

@@ -73,7 +73,7 @@ async def _there_and_back(config: dict[str, Any]) -> None:
     ahead_s = account.now_s - START_S
     api = Direct(account.service, now=lambda: clock.now() + ahead_s, failed=Failure, subnets=account.subnets)
     group: Nodegroup = (await reading_aws.nodegroups(api, "prod"))[0]
-    acts = (all_at_once("prod", group, Strategy.MINIMAL), as_it_is("prod", group))
+    acts = (all_at_once("prod", group), as_it_is("prod", group))
     journal = Journal("sqlite://")
     for number, act in enumerate(acts):
         step = Step(id=f"s{number}", state=State.NODES, hop=Minor(1, 32), what="", act=act, expected_s=60)

@@ -1,6 +1,6 @@
 """How many nodes of a managed node group are away at once while it is rolled, and whether new ones come before old ones go.
 
-Before a gang's nodes are rolled this lets all of them go at once, for nothing runs there any more; afterwards it puts back what was so.
+Before a gang's nodes are rolled this lets more of them go at once, for nothing runs there any more; afterwards it puts back what was so.
 """
 
 from enum import StrEnum
@@ -69,9 +69,11 @@ def as_it_is(cluster: str, group: Nodegroup) -> GroupConfig:
     )
 
 
-def all_at_once(cluster: str, group: Nodegroup, strategy: Strategy) -> GroupConfig:
-    """By its share: so it stays true when the group grows in between. Of a large group no more than EKS does at once."""
-    return GroupConfig(cluster=cluster, name=group.name, most_unavailable_percentage=100, strategy=strategy)
+def all_at_once(cluster: str, group: Nodegroup) -> GroupConfig:
+    """With old nodes first: else EKS would want as many on top. By its share: so it stays true when the group grows in between."""
+    return GroupConfig(
+        cluster=cluster, name=group.name, most_unavailable_percentage=100, strategy=Strategy.MINIMAL
+    )
 
 
 def call_of(act: GroupConfig, token: str) -> Call:
