@@ -115,6 +115,15 @@ def test_gangs_of_a_pool_stand_still_and_nobody_does_before_the_class_is_right()
     assert suspend.disrupts.startswith("Job ml/train, and gangs that run there by then, stand still")
 
 
+def test_a_job_of_one_pod_is_no_reason_to_suspend_anybody() -> None:
+    """They come and go by the minute: a plan would never be taken."""
+    nodes = [claimed("k0", "web"), claimed("k1", "web")]
+    made = plan(estate(objects=with_pools(nodepool("web"), nodes=nodes)), M132, TARGETS, OPTIONS)
+    busy = estate(objects=with_pools(nodepool("web"), nodes=nodes, pods=[worker("nightly", 0, "k0")]))
+    assert rolls(busy) == [PoolRoll(name="web", minor=M132)]
+    assert hashing.differs(made, busy) == ()
+
+
 def test_where_others_run_beside_gangs_budgets_count() -> None:
     nodes = [claimed("k0", "batch"), claimed("k1", "batch")]
     pods = [worker("train", 0, "k0"), worker("train", 1, "k1"), server("web-0", "k1")]

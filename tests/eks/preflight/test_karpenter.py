@@ -62,6 +62,9 @@ def node_class(**spec: Any) -> Objects:
         ({"amiFamily": "AL2"}, "1.34", [BLOCK]),
         ({"amiFamily": "AL2023"}, "1.34", []),
         ({"amiSelectorTerms": [{"id": "ami-1"}]}, "1.32", [INFO]),
+        ({"amiSelectorTerms": [{"name": "golden-*", "owner": "self"}]}, "1.32", [INFO]),
+        ({"amiSelectorTerms": [{"tags": {"team": "ml"}}]}, "1.32", [INFO]),
+        ({"amiSelectorTerms": [{"ssmParameter": "/golden"}]}, "1.32", [INFO]),
         ({}, "1.33", []),
     ],
 )

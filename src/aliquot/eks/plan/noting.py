@@ -12,7 +12,7 @@ from aliquot.eks.plan import canaries
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
-from aliquot.eks.plan.pool_steps import to_replace
+from aliquot.eks.plan.pool_steps import has_gangs, to_replace
 from aliquot.eks.plan.rolling import has_gpus, no_surge
 from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.versions.calendar import Calendar, Support
@@ -155,7 +155,8 @@ def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
 
 def _stuck(estate: Estate, placement: Placement, options: Options) -> Iterator[str]:
     suspended = [group.name for group in estate.nodegroups if has_gpus(estate, group)]
-    suspended += [name for name in placement.gangs if is_pool(name)]
+    pools = karpenter.pools(estate.objects) if estate.objects is not None else ()
+    suspended += [places.pool(one.name) for one in pools if has_gangs(estate, placement, one)]
     gangs = {str(gang): gang for name in suspended for gang in placement.stuck.get(name, ())}
     for name, gang in sorted(gangs.items()):
         if gang.way is Way.SCALE and options.scale_gangs:

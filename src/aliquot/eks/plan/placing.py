@@ -21,6 +21,8 @@ class Placement(Struct, frozen=True, kw_only=True):
     """Of these, pods that are of no gang."""
     gangs: dict[str, tuple[str, ...]] = {}
     """By place."""
+    several: frozenset[str] = frozenset()
+    """Places where a gang of several pods runs: one of a single pod loses what it has done, and no other's."""
     stuck: dict[str, tuple[Gang, ...]] = {}
     """By place, gangs that cannot just be suspended."""
     only_gangs: frozenset[str] = frozenset()
@@ -63,6 +65,7 @@ def placement(estate: Estate) -> Placement:
         pods=pods,
         alone=alone,
         gangs={where: tuple(sorted(told)) for where, told in by_place.items()},
+        several=frozenset(where for gang in found if len(gang.pods) > 1 for where in gang.places(of_node)),
         stuck=stuck,
         only_gangs=frozenset(by_place) - alone.keys(),
     )

@@ -72,11 +72,11 @@ def nodes_of(estate: Estate, pool: Pool) -> tuple[Node, ...]:
 
 
 def has_gangs(estate: Estate, placement: Placement, pool: Pool) -> bool:
-    """Or GPUs: gangs may come by then. Where nobody knows who runs there, too."""
+    """Of several pods, or GPUs: gangs may come by then. Where nobody knows who runs there, too."""
     nodes = nodes_of(estate, pool)
     return (
         not placement.known
-        or bool(placement.gangs.get(places.pool(pool.name)))
+        or places.pool(pool.name) in placement.several
         or any(name.startswith(GPU_PREFIXES) for node in nodes for name in node.status.capacity)
         or (not nodes and karpenter.made_for_gpus(pool))
     )
@@ -120,7 +120,9 @@ def _moved(way: Way, pool: Pool, number: int, many: int) -> str:
     nodes = f"{number} node{'' if number == 1 else 's'} of Karpenter {'is' if number == 1 else 'are'} replaced, {min(many, number)} at a time, oldest first"
     if not way.placement.known:
         return f"{nodes}; which pods move was not read"
-    pods = way.placement.alone.get(places.pool(pool.name), 0)
+    suspended = has_gangs(way.estate, way.placement, pool)
+    moving = way.placement.alone if suspended else way.placement.pods
+    pods = moving.get(places.pool(pool.name), 0)
     return f"{nodes}; {pods} pod{' moves' if pods == 1 else 's move'}"
 
 

@@ -71,6 +71,8 @@ async def test_a_pool_is_replaced_within_its_budget_and_drift_has_nothing_to_do(
     assert await there.karpenter.minors() == {"web": ["1.32"] * 5}
     assert there.karpenter.drifted == 0
     assert there.karpenter.away <= 2, "one that its budget lets go, and one that has just been made anew"
+    batches = [name for name in there.world.journal.kept(there.world.run) if "/batch/" in name]
+    assert len(batches) == 3, "two at a time, as before it stood still"
     assert there.karpenter.deleted == sorted(there.karpenter.deleted), "the oldest first"
     assert any("Karpenter looks for those of 1.32" in line for line in there.world.told)
     await asyncio.sleep(600)

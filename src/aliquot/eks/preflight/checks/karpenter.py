@@ -7,7 +7,7 @@ allow, and whatever may not be disrupted holds its node.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT
+from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT, node_class
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import POOL_LABEL
 from aliquot.eks.preflight.deployed import with_image
@@ -90,12 +90,12 @@ def _node_class(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Findi
             "move its NodePools to a class of al2023 or bottlerocket",
             LAST_AL2.next if ends and now <= LAST_AL2 else None,
         )
-    if any("id" in term for term in terms):
+    if terms and not any(aliases):
         yield _finding(
             named,
             Severity.INFO,
-            "it names AMIs by id: its nodes stay at their kubelet until somebody names others",
-            f"name AMIs of {to} after the control plane",
+            f"it selects {node_class(one).how}: its nodes stay at their kubelet until that is another one",
+            f"let it select AMIs of {to} after the control plane",
             None,
         )
 
