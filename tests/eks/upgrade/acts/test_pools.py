@@ -35,7 +35,7 @@ class Pooled:
         async def live() -> None:
             while True:
                 await self.karpenter.settle(self.minor)
-                await asyncio.sleep(5)
+                await asyncio.sleep(15)
 
         task = asyncio.create_task(live())
         try:
@@ -88,7 +88,7 @@ async def test_pods_that_do_not_leave_are_named(there: Pooled) -> None:
     name = pod["metadata"]["name"]
     mark: dict[str, Any] = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
     await there.world.kube.patch(PODS, name, mark, "default")
-    held = await there.world.go(*WEB)
+    held = await there.world.go(Freeze(), PoolRoll(name="web", minor=TO, leave_s=200.0), *WEB[2:])
     assert held is not None
     assert f"there stay pod default/{name} on node-web-" in held.why
     assert f"({DO_NOT_DISRUPT} keeps Karpenter from evicting it)" in held.why
@@ -100,6 +100,12 @@ async def test_pods_that_do_not_leave_are_named(there: Pooled) -> None:
 
 @pooled
 async def test_a_class_of_somebodys_own_images_is_asked_for_and_nothing_goes_twice(there: Pooled) -> None:
+    async def named(image: str) -> None:
+        there.karpenter.images["own"] = image
+        terms = {"spec": {"amiSelectorTerms": [{"id": image}]}}
+        await there.world.kube.patch(NODECLASSES, "own", terms)
+        await asyncio.sleep(30)
+
     await there.world.kube.create(
         NODECLASSES, {"metadata": {"name": "own"}, "spec": {"amiSelectorTerms": [{"id": "ami-1"}]}}
     )
@@ -112,13 +118,12 @@ async def test_a_class_of_somebodys_own_images_is_asked_for_and_nothing_goes_twi
     assert "EC2NodeClass own (AMIs by id) selects ami-own-1.31, which the nodes have" in held.why
     assert there.karpenter.deleted == []
     # What is named then is another image, and of the old minor, too.
-    await there.world.kube.patch(NODECLASSES, "own", {"status": {"amis": [{"id": "ami-b-1.31"}]}})
+    await named("ami-b-1.31")
     held = await there.world.again()
     assert held is not None
     assert "selects ami-b-1.31, which the nodes have that are to go" in held.why
     assert len(there.karpenter.deleted) == 1
-    there.karpenter.images["own"] = "ami-own-1.32"
-    await asyncio.sleep(300)
+    await named("ami-own-1.32")
     assert await there.world.again() is None
     assert await there.karpenter.minors() == {"web": ["1.32"] * 2}
     assert len(there.karpenter.deleted) == 3
