@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -205,6 +207,32 @@ async def test_no_region_is_said_before_any_call() -> None:
 async def test_a_profile_that_is_not_there() -> None:
     with pytest.raises(Failure, match="nowhere"):
         Boto(profile="nowhere")
+
+
+def test_a_program_ends_while_a_call_hangs() -> None:
+    """Ctrl-C is heard, whatever an endpoint does."""
+    program = """
+import asyncio, socket
+from aliquot.eks.aws.boto import Boto
+
+silent = socket.create_server(("127.0.0.1", 0))
+
+async def main():
+    endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    async with Boto(region="eu-west-1", endpoints={"": endpoint}) as api:
+        asked = asyncio.create_task(api.call("eks", "DescribeCluster", name="a"))
+        while not api.calls:
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        await asyncio.wait([asked])
+
+asyncio.run(main())
+print("over", flush=True)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert ended.stdout == "over\n"
 
 
 async def test_nobody_answers() -> None:

@@ -7,8 +7,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from contextlib import suppress
+from functools import partial
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import botocore.exceptions
@@ -88,7 +89,7 @@ class Boto:
         )
         self._clients: dict[str, Any] = {}
         self._making, self._counting = Lock(), Lock()
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="aws")
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self.clock = AwsClock(SystemClock())
         self.calls: Counter[str] = Counter()
         """`service:Operation`, each request that was sent: each page, each retry."""
@@ -97,7 +98,7 @@ class Boto:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """What is under way is left: nobody waits for an endpoint that does not answer."""
 
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         def work() -> dict[str, Any]:
@@ -149,9 +150,32 @@ class Boto:
         return "k8s-aws-v1." + base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
 
     async def _in_thread(self, service: str, operation: str, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._told, service, operation, work
-        )
+        """In one that does not outlive the program: those of an executor are waited for at its end, for as long as a call may hang."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[T] = loop.create_future()
+
+        def answer(found: T) -> None:
+            if not answered.done():
+                answered.set_result(found)
+
+        def refuse(error: BaseException) -> None:
+            if not answered.done():
+                answered.set_exception(error)
+
+        def whole() -> None:
+            told: Callable[[], None]
+            try:
+                found = self._told(service, operation, work)
+                told = partial(answer, found)
+            except BaseException as error:
+                told = partial(refuse, error)
+            with suppress(RuntimeError):
+                # Of a loop that is closed: nobody waits any more.
+                loop.call_soon_threadsafe(told)
+
+        async with self._slots:
+            Thread(target=whole, name="aws", daemon=True).start()
+            return await answered
 
     def _told(self, service: str, operation: str, work: Callable[[], T]) -> T:
         """What `work` gives; what it raises as Failure."""
