@@ -8,6 +8,7 @@ both run on virtual time, so that hours of a cluster's life pass in seconds and 
 import asyncio
 import selectors
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -91,6 +92,11 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._clock_resolution = 1e-9
 
     _scheduled: list[asyncio.TimerHandle]  # a heap; BaseEventLoop's
+    _ready: deque[asyncio.Handle]
+
+    def is_quiet(self) -> bool:
+        """Nothing happens before the next timer, but for what the caller does."""
+        return not self._ready
 
     def next_timer_at(self) -> float:
         return self._scheduled[0].when()

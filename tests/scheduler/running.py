@@ -9,6 +9,7 @@ from typing import Any
 
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.scheduler.controller import Scheduler
+from tests.quiet import next_change
 from tests.scheduler.fake_api import FakeApi, Json, World
 
 GPU = "nvidia.com/gpu"
@@ -78,13 +79,14 @@ def bind_requests(api: FakeApi, name: str) -> int:
     return api.writes.count(("POST", f"/api/v1/namespaces/default/pods/{name}/binding"))
 
 
-async def until(condition: Callable[[], bool], within_s: float = 120.0, *, every_s: float = 0.001) -> float:
-    """Seconds of virtual time that it took."""
+async def until(condition: Callable[[], bool], within_s: float = 120.0, *, after_s: float = 0.001) -> float:
+    """Seconds of virtual time that it took. `after_s`: so long is gone on, for what follows at once."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - the condition is the API's state, not an event
-            await asyncio.sleep(every_s)
+        while not condition():
+            await next_change(0.001)
+        await asyncio.sleep(after_s)
     return loop.time() - began
 
 

@@ -51,7 +51,7 @@ def test_it_is_told_beforehand_and_then_what_is_left_goes() -> None:
         async with running(scheduler(world)):
             await placed(api)
             api.delete("pods", "default/p1")
-            await until(lambda: stale(api) == ("True", "BelowMinimum"), within_s=1)
+            await until(lambda: stale(api) == ("True", "BelowMinimum"), within_s=1, after_s=0)
             assert about(api, "train")[1:] == []
             await until(lambda: "since" in told(api), within_s=10)
             message = told(api)

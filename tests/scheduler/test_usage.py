@@ -126,7 +126,7 @@ def test_a_long_half_life_is_written_more_seldom() -> None:
         api.put("queues", queue("a"))
         api.put("pods", of_user("one", "a", gpus=4))
         async with running(scheduler(world, settings=Settings(usage_half_life_s=100 * HOUR))):
-            await until(lambda: had(api, "a") > 0, within_s=600, every_s=1)
+            await until(lambda: had(api, "a") > 0, within_s=600)
             before = writes(api, "a")
             await asyncio.sleep(10 * HOUR)
             assert writes(api, "a") - before == pytest.approx(10, abs=1)

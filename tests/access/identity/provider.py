@@ -175,7 +175,7 @@ async def served(clock: Clock) -> AsyncIterator[Provider]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     provider.issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -14,7 +14,7 @@ USER, SECRET = "aliquot", "s3cret-of-a-ticket-system"
 
 @asynccontextmanager
 async def serving(application: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -47,7 +47,7 @@ async def answering(status: int, body: bytes, kind: str = "text/plain") -> Async
 
     application = web.Application()
     application.add_routes([web.post("/add-checkpoint", answer)])
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
