@@ -32,7 +32,6 @@ from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName, shi
 from aliquot.operator.core.rendering.pods import OPERAND_LABEL
 from aliquot.operator.operator import Operator
 from tests.emulator.api import Api, on_virtual_time
-from tests.quiet import next_change
 
 Json = dict[str, Any]
 
@@ -241,7 +240,7 @@ class World:
         began = loop.time()
         while not (last := await check()):
             assert loop.time() < began + within_s, f"not within {within_s:g} s: {last!r}"
-            await next_change(_STEP_S)
+            await asyncio.sleep(_STEP_S)
         return loop.time() - began
 
     async def until_validated(self, *nodes: str, within_s: float = 120.0) -> float:

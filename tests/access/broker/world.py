@@ -44,7 +44,6 @@ from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.kube import errors
 from aliquot.sql.failures import Unreachable
 from tests.access.life.scenery import PEOPLE, person, policy_of
-from tests.quiet import next_change
 
 T = TypeVar("T")
 
@@ -282,7 +281,7 @@ class World:
             while True:
                 if (found := await self.life(life_id)).stage is stage:
                     return found
-                await next_change(0.1)
+                await asyncio.sleep(0.1)
 
     async def entries(self) -> list[Entry]:
         return await self.store.read(

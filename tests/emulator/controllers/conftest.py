@@ -16,7 +16,6 @@ from aliquot.kube import errors
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.resources import NODES, PODS, Resource
-from tests.quiet import next_change
 from tests.simulation.faults import Weather
 
 
@@ -43,7 +42,7 @@ class Cluster:
             except (errors.NotFound, KeyError, IndexError) as error:
                 last = error
             assert loop.time() < deadline, f"not within {within_s:g} s: {last!r}"
-            await next_change(0.05)
+            await asyncio.sleep(0.05)
 
     async def gone(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
         try:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.emulator.authentication import ClientCertificates
 from aliquot.emulator.certificates import Authority
+from aliquot.emulator.controllers import certificate_requests
 from aliquot.emulator.controllers.certificate_requests import is_over
 from aliquot.emulator.controllers.run import run_all
 from aliquot.kube.asgi_transport import AsgiTransport
@@ -157,13 +158,18 @@ def test_kubelets_get_theirs_by_themselves(
     running(scenario)
 
 
-def test_old_requests_are_swept_away(running: Callable[[Scenario], None]) -> None:
+def test_old_requests_are_swept_away(
+    running: Callable[[Scenario], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in {"SWEEP_S": 150, "JUDGED_S": 150, "PENDING_S": 3600}.items():
+        monkeypatch.setattr(certificate_requests, name, seconds)
+
     async def scenario(api: Api, authority: Authority) -> None:
         await approved(api, request(pem("ada")))
         await api.ok("POST", PATH, request(pem("bob"), name="pending"))
-        await asyncio.sleep(2 * 3600 + 60)
+        await asyncio.sleep(2 * 150 + 60)
         assert [one["metadata"]["name"] for one in (await api.get(PATH))[1]["items"]] == ["pending"]
-        await asyncio.sleep(23 * 3600)
+        await asyncio.sleep(3600)
         assert (await api.get(PATH))[1]["items"] == []
 
     running(scenario)

@@ -86,8 +86,8 @@ def test_what_runs_is_waited_for_or_replaced(simulate: Simulate) -> None:
 def test_never_two_for_one_start_though_controllers_are_killed(simulate: Simulate) -> None:
     async def scenario(cluster: Cluster) -> None:
         await cluster.client.create(CRONJOBS, cron_job(successfulJobsHistoryLimit=100))
-        for _ in range(120):
-            await asyncio.sleep(1.5)
+        for _ in range(40):
+            await asyncio.sleep(4.5)
             await cluster.restart_controllers()
         await asyncio.sleep(10)
         found = [one["metadata"]["name"] for one in await jobs(cluster)]

@@ -79,7 +79,7 @@ def test_failures_of_an_index_are_counted_once_though_controllers_are_killed(sim
 
         async def kill() -> None:
             while True:
-                await asyncio.sleep(cluster.client.rng.random() * 2)
+                await asyncio.sleep(cluster.client.rng.random() * 5)
                 await cluster.restart_controllers()
 
         killer = asyncio.create_task(kill())

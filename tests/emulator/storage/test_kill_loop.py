@@ -25,7 +25,7 @@ from aliquot.emulator.certificates import Authority
 from tests.emulator.api import PODS, pod
 from tests.emulator.http.test_https import Process, session_of
 
-KILLS = int(os.environ.get("ALIQUOT_KILLS", "10"))
+KILLS = int(os.environ.get("ALIQUOT_KILLS", "5"))
 CLIENTS = 4
 PODS_EACH = 5
 MERGE = {"content-type": "application/merge-patch+json"}
