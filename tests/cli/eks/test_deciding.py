@@ -12,7 +12,7 @@ from aliquot.eks.plan.planning import plan as planned
 from aliquot.eks.upgrade.acts.approval import Approval, judged
 from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE
 from aliquot.eks.upgrade.canaries import LEAVE_OUT
-from aliquot.eks.upgrade.doing import Attempt, Decision
+from aliquot.eks.upgrade.doing import ACCEPT, Attempt, Decision
 from aliquot.eks.upgrade.journal import Journal, Phase
 from aliquot.eks.upgrade.verdicts import Done
 from tests.eks.plan.estates import M132, M133, TARGETS, estate, group
@@ -61,6 +61,22 @@ def test_another_word_changes_nothing(journal: Journal, tmp_path: Path) -> None:
     told = run("prod", "--gangs", "force", "--data", str(tmp_path))
     assert told.exit_code == 2
     assert journal.standing("run-1")[0].phase is Phase.HELD
+
+
+@pytest.mark.parametrize(("held", "taken"), [("1.32/verify", True), ("1.32/control-plane", False)])
+def test_what_only_looks_can_be_accepted(held: str, taken: bool, tmp_path: Path) -> None:
+    plan = planned(estate(group("cpu")), M132, TARGETS, Options())
+    opened = Journal(f"sqlite:///{tmp_path}/journal.db")
+    opened.begin(plan.id, "prod", plans.encode(plan), [step.id for step in plan.steps], 1.0)
+    opened.lease(plan.id, "me", 1.0, 60.0)
+    opened.start(plan.id, "me", held, (), 1.0)
+    opened.move(plan.id, "me", held, Phase.HELD, "why", 2.0)
+    told = run("prod", "--accept", "--data", str(tmp_path))
+    assert told.exit_code == (0 if taken else 1)
+    assert [(one.kind, one.step) for one in opened.decisions(plan.id)] == ([(ACCEPT, held)] if taken else [])
+    phases = {one.phase for one in opened.standing(plan.id) if one.step == held}
+    assert phases == {Phase.TO_DO if taken else Phase.HELD}
+    assert taken or "1.32/control-plane is not there to be accepted" in told.stderr
 
 
 EU, US = (f"arn:aws:eks:{region}:123456789012:cluster/twice" for region in ("eu-west-1", "us-east-1"))

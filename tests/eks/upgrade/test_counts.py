@@ -25,8 +25,8 @@ def test_karpenter_has_as_many_nodes_as_pods_need() -> None:
     before = count([group, own, of_karpenter, of_karpenter], [], [])
     assert before.ready_nodes == {"gpu": 1, "": 1}
     assert before.resources == {"nvidia.com/gpu": 16}
-    assert missing(before, count([group, own], [], [])) == []
-    assert missing(before, count([group, of_karpenter], [], [])) == [
+    assert missing(before, count([group, own], [], []), {}) == []
+    assert missing(before, count([group, of_karpenter], [], []), {}) == [
         "nodes of no group: 0 of 1 nodes are ready",
         "nvidia.com/gpu: 8 of 16",
     ]

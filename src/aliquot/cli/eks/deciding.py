@@ -89,19 +89,46 @@ def resume(cluster: str, region: str | None, records: RecordOptions) -> None:
     is_flag=True,
     help="Go on without trying a GPU node first, in this hop and those to come; one that is there goes.",
 )
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Let what a step that only looks (health, counts, soak) finds wrong not hold the run; the log keeps who said so.",
+)
 @record_options
 def retry(
-    cluster: str, region: str | None, gangs: str | None, no_gpu_canary: bool, records: RecordOptions
+    cluster: str,
+    region: str | None,
+    gangs: str | None,
+    no_gpu_canary: bool,
+    accept: bool,
+    records: RecordOptions,
 ) -> None:
-    """Try the step that is held once more: its cause is put right."""
+    """Try the step that is held once more: its cause is put right, or accepted."""
     from aliquot.eks.upgrade.canaries import LEAVE_OUT
-    from aliquot.eks.upgrade.doing import Decision
+    from aliquot.eks.upgrade.doing import ACCEPT, Decision
 
     with records.journal() as kept:
         run, now_s = the_run(kept, cluster, region), SystemClock().now()
+        if accept:
+            _may_be_accepted(kept, run.id)
         step = kept.retry(run.id, now_s)
+        if accept:
+            kept.decide(run.id, Decision(kind=ACCEPT, step=step, by=somebody(), at_s=now_s))
         if gangs is not None:
             kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))
         if no_gpu_canary:
             kept.decide(run.id, Decision(kind=LEAVE_OUT, step="", by=somebody(), at_s=now_s))
     click.echo(f"{step} is tried once more; aliquot eks upgrade {run.cluster} goes on")
+
+
+def _may_be_accepted(kept: "Journal", run: str) -> None:
+    """Raises click.ClickException where the step that is held does more than look."""
+    from aliquot.eks.upgrade.acts.table import DOINGS
+    from aliquot.eks.upgrade.journal import Phase
+
+    held = next((one.step for one in kept.standing(run) if one.phase is Phase.HELD), "")
+    step = next((one for one in plan_of(kept, run).steps if one.id == held), None)
+    if step is not None and not DOINGS[type(step.act)].heeds_accept:
+        raise click.ClickException(
+            f"{held} is not there to be accepted: put right what holds it, and retry without --accept"
+        )

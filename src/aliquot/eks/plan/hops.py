@@ -190,7 +190,10 @@ def unfreeze(way: Way) -> Iterator[Step]:
 
 def verification(way: Way) -> Iterator[Step]:
     yield way.step(
-        State.VERIFY, "all that there was before is there", CountAfter(hop=str(way.hop.to)), minutes=(5, 30)
+        State.VERIFY,
+        "all that there was before is there",
+        CountAfter(hop=str(way.hop.to), cluster=way.cluster),
+        minutes=(5, 30),
     )
     for smoke in way.options.smokes:
         if not smoke.group:

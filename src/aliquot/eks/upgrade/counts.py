@@ -1,13 +1,14 @@
 """How a cluster is, in numbers: what there was before an upgrade has to be there after it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Meta, Node
 from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.upgrade.alarms import Alarm
+from aliquot.eks.upgrade.troubles import Trouble
 from aliquot.kube.quantity import whole
 
 
@@ -36,8 +37,13 @@ class WorkloadStatus(Struct, frozen=True, rename="camel", kw_only=True):
         return self.ready_replicas or self.number_ready
 
 
+class WorkloadSpec(Struct, frozen=True, kw_only=True):
+    replicas: int = 1
+
+
 class RunningWorkload(Struct, frozen=True, kw_only=True):
     metadata: Meta = Meta()
+    spec: WorkloadSpec = WorkloadSpec()
     status: WorkloadStatus = WorkloadStatus()
 
 
@@ -54,6 +60,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     """What EKS said of its health; of an earlier count nothing is known."""
     ready: dict[str, int] = {}
     """Ready pods of workloads, by `Kind namespace/name`. Not of DaemonSets: theirs are as many as there are nodes."""
+    wanted: dict[str, int] = {}
+    """Of each of these workloads, how many there are to be."""
+    troubles: tuple[Trouble, ...] = ()
+    """Of the API server."""
 
 
 def count(
@@ -79,16 +89,18 @@ def count(
         phases[pod.status.phase] += 1
         if pod.metadata.namespace == "kube-system":
             restarts += sum(one.restart_count for one in pod.status.container_statuses)
+    named = {
+        f"{kind} {one.metadata.namespace}/{one.metadata.name}": one
+        for kind, one in workloads
+        if kind != "DaemonSet"
+    }
     return Counts(
         ready_nodes=dict(ready_nodes),
         resources={name: amount for name, amount in resources.items() if amount},
         pods=dict(phases),
         restarts=restarts,
-        ready={
-            f"{kind} {one.metadata.namespace}/{one.metadata.name}": one.status.ready
-            for kind, one in workloads
-            if one.status.ready and kind != "DaemonSet"
-        },
+        ready={name: one.status.ready for name, one in named.items() if one.status.ready},
+        wanted={name: one.spec.replicas for name, one in named.items()},
     )
 
 
@@ -96,23 +108,25 @@ def _extended(resource: str) -> bool:
     return "/" in resource and not resource.startswith(("kubernetes.io/", "attachable-volumes", "hugepages"))
 
 
-def missing(before: Counts, now: Counts) -> list[str]:
-    """What there was and is no more, or is more than it was where that is bad. One line each."""
+def missing(before: Counts, now: Counts, sizes: Mapping[str, int]) -> list[str]:
+    """What there was and is no more although it is wanted, or is more than it was where that is bad. One line each. `sizes`: nodes that
+    groups are to have now, as far as AWS was asked: what an autoscaler or a person has made smaller is not missed."""
+    due = {group: min(ready, sizes.get(group, ready)) for group, ready in before.ready_nodes.items()}
     found = [
         f"{_group(group)}: {now.ready_nodes.get(group, 0)} of {ready} nodes are ready"
-        for group, ready in before.ready_nodes.items()
+        for group, ready in due.items()
         if now.ready_nodes.get(group, 0) < ready
     ]
-    found += [
-        f"{name}: {now.resources.get(name, 0)} of {amount}"
-        for name, amount in before.resources.items()
-        if now.resources.get(name, 0) < amount
-    ]
-    found += [
-        f"{name}: {now.ready.get(name, 0)} of {ready} ready"
-        for name, ready in before.ready.items()
-        if now.ready.get(name, 0) < ready
-    ]
+    if due == before.ready_nodes:
+        found += [
+            f"{name}: {now.resources.get(name, 0)} of {amount}"
+            for name, amount in before.resources.items()
+            if now.resources.get(name, 0) < amount
+        ]
+    for name, was_ready in before.ready.items():
+        ready = min(was_ready, now.wanted.get(name, 0))
+        if now.ready.get(name, 0) < ready:
+            found.append(f"{name}: {now.ready.get(name, 0)} of {ready} ready")
     for phase in ("Pending", "Failed"):
         was, is_ = before.pods.get(phase, 0), now.pods.get(phase, 0)
         if is_ > was:

@@ -77,6 +77,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     body: dict[str, Any] = {}
 
 
+ACCEPT = "accept"
+"""A decision of one step: what it finds wrong is known, and the run goes on all the same."""
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
     """Of a step: what its rule may know besides what was seen."""
 
@@ -91,6 +95,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
     kept: Mapping[str, Any] = {}
     """What the run has kept so far (`Keep`), by name."""
     decisions: tuple[Decision, ...] = ()
+
+    @property
+    def accepted_by(self) -> str:
+        """Who said of this step that what it finds wrong is not to hold the run; empty: nobody."""
+        return next((one.by for one in self.decisions if (one.kind, one.step) == (ACCEPT, self.step)), "")
 
 
 def _no_mark(_seen: object) -> tuple[str, ...]:
@@ -109,3 +118,5 @@ class Doing(Generic[A, S]):
         default_factory=dict
     )
     """What is neither a call to AWS nor a write to the cluster, by the name that the rule's `Errand` has. Twice is no harm."""
+    heeds_accept: bool = False
+    """It only looks, and a person may live with what it finds."""

@@ -5,10 +5,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aliquot.eks.estate.objects import Node
+from aliquot.eks.estate.reading_aws import nodegroups
 from aliquot.eks.upgrade.alarms import alarms
 from aliquot.eks.upgrade.counts import Counts, RunningPod, RunningWorkload, count, missing
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.troubles import troubles
 from aliquot.eks.upgrade.verdicts import Done, Hold, Keep, Verdict, Wait
+from aliquot.kube.client import Client
 from aliquot.kube.resources import DAEMONSETS, DEPLOYMENTS, NODES, PODS, STATEFULSETS
 
 KEPT = "counts"
@@ -25,8 +28,16 @@ class CountBefore(Struct, frozen=True, tag="count-before"):
 
 class CountAfter(Struct, frozen=True, tag="count-after"):
     hop: str
+    cluster: str = ""
+    """Of EKS, which is asked how many nodes its groups are to have; empty: it is not."""
     settle_s: float = 900.0
     """Until then pods may still be on their way."""
+
+
+class SeenAfter(Struct, frozen=True, kw_only=True):
+    counts: Counts
+    sizes: dict[str, int] = {}
+    """Nodes that groups are to have."""
 
 
 def kept_name(hop: str) -> str:
@@ -34,12 +45,16 @@ def kept_name(hop: str) -> str:
 
 
 async def look_before(act: CountBefore, doors: Doors) -> Counts:
-    seen = await look(act, doors)
+    seen = replace(await _counts(doors.kube), troubles=await troubles(doors.kube))
     return replace(seen, alarms=await alarms(doors.api, act.cluster)) if act.cluster else seen
 
 
-async def look(act: CountBefore | CountAfter, doors: Doors) -> Counts:
-    kube = doors.kube
+async def look_after(act: CountAfter, doors: Doors) -> SeenAfter:
+    groups = await nodegroups(doors.api, act.cluster) if act.cluster else ()
+    return SeenAfter(counts=await _counts(doors.kube), sizes={group.name: group.desired for group in groups})
+
+
+async def _counts(kube: Client) -> Counts:
     workloads = []
     for resource in _WORKLOADS:
         listed = await kube.list(resource, into=RunningWorkload)
@@ -56,7 +71,7 @@ def judged_before(act: CountBefore, seen: Counts, attempt: Attempt) -> Verdict:
     return Keep(name, msgspec.to_builtins(seen))
 
 
-def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
+def judged_after(act: CountAfter, seen: SeenAfter, attempt: Attempt) -> Verdict:
     kept = attempt.kept.get(kept_name(act.hop))
     if kept is None:
         return Hold(
@@ -64,17 +79,22 @@ def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
             "look yourself whether all is there; then go back, or plan anew",
         )
     before = msgspec.convert(kept, Counts)
-    gone = missing(before, seen)
+    gone = missing(before, seen.counts, seen.sizes)
     if not gone:
-        restarts = seen.restarts - before.restarts
+        restarts = seen.counts.restarts - before.restarts
         told = f"; {restarts} more restarts in kube-system" if restarts > 0 else ""
         return Done(f"all that there was is there{told}")
+    if attempt.accepted_by:
+        return Done(f"{attempt.accepted_by} accepted: {'; '.join(gone)}")
     if attempt.now_s - attempt.began_s < act.settle_s:
         return Wait(
             _LOOK_S, f"not yet as before: {gone[0]}" + (f", and {len(gone) - 1} more" if gone[1:] else "")
         )
-    return Hold(f"not as it was before: {'; '.join(gone)}", "mend it, then retry; or go back")
+    return Hold(
+        f"not as it was before: {'; '.join(gone)}",
+        "mend it, then retry; or live with it (retry --accept), or go back",
+    )
 
 
 BEFORE = Doing(look=look_before, judge=judged_before)
-AFTER = Doing(look=look, judge=judged_after)
+AFTER = Doing(look=look_after, judge=judged_after, heeds_accept=True)

@@ -70,14 +70,20 @@ def judged(act: PlatformHealth, seen: Seen, attempt: Attempt) -> Verdict:
     before = attempt.kept.get(kept_name(str(act.minor)), {}).get("ready", {})
     ill = [one for one in seen.parts if one.ready < one.wanted or not one.rolled_out]
     worse = [one for one in ill if before.get(f"Deployment {one.name}", 0) > one.ready]
-    if worse and attempt.now_s - attempt.began_s < _SETTLE_S:
+    if worse and not attempt.accepted_by and attempt.now_s - attempt.began_s < _SETTLE_S:
         return Wait(_LOOK_S, str(worse[0]))
-    if worse:
+    if worse and not attempt.accepted_by:
         said = "; ".join(map(str, worse))
-        return Hold(f"not well: {said}", "mend it, or put its former release back; then retry")
+        return Hold(
+            f"not well: {said}",
+            "mend it, or put its former release back; then retry; or live with it (retry --accept)",
+        )
     told = f"{len(seen.parts) - len(ill)} of {len(seen.parts)} parts of the platform are well"
-    if ill:
-        told += f"; not well, and not before: {'; '.join(map(str, ill))}"
+    if worse:
+        told += f"; {attempt.accepted_by} accepted: {'; '.join(map(str, worse))}"
+    old = [one for one in ill if one not in worse]
+    if old:
+        told += f"; not well, and not before: {'; '.join(map(str, old))}"
     behind = [
         one for one in seen.parts if one.name.endswith("cluster-autoscaler") and not _of(one, act.minor)
     ]
@@ -93,4 +99,4 @@ def _of(part: Part, minor: Minor) -> bool:
         return True
 
 
-DOING = Doing(look=look, judge=judged)
+DOING = Doing(look=look, judge=judged, heeds_accept=True)

@@ -35,17 +35,22 @@ def judged(act: Soak, seen: Seen, attempt: Attempt) -> Verdict:
     kept = attempt.kept.get(kept_name(act.hop))
     before = () if kept is None else msgspec.convert(kept, Counts).alarms
     found = new(before, seen.alarms)
-    if found:
+    if found and not attempt.accepted_by:
         said = "; ".join(map(str, found))
         return Hold(
-            f"{act.cluster} is not well: {said}", "mend it, then retry; or go back while there is time"
+            f"{act.cluster} is not well: {said}",
+            "mend it, then retry; or live with it (retry --accept), or go back while there is time",
         )
     left_s = attempt.began_s + act.seconds - attempt.now_s
     if left_s > 0:
         return Wait(min(left_s, _LOOK_S), f"{act.cluster} soaks, {left_s / 3600:.1f} h are left")
+    if found:
+        return Done(
+            f"{act.cluster} has soaked for {lasting(act.seconds)}; {attempt.accepted_by} accepted: {'; '.join(map(str, found))}"
+        )
     old = "; ".join(map(str, seen.alarms))
     also = f"; as before the hop: {old}" if old else ""
     return Done(f"nothing new was wrong with {act.cluster} for {lasting(act.seconds)}{also}")
 
 
-DOING = Doing(look=look, judge=judged)
+DOING = Doing(look=look, judge=judged, heeds_accept=True)
