@@ -184,6 +184,17 @@ async def test_an_insight_that_does_not_pass_says_who(account: Account) -> None:
     assert (bad.minor, "argocd/v2 (12 in 30 days)" in bad.details[0]) == ("1.32", True)
 
 
+@pytest.mark.parametrize("code", ["ThrottlingException", "ServerException"])
+async def test_what_aws_had_no_time_for_is_unchecked_for_now(account: Account, code: str) -> None:
+    unchecked: list[Unchecked] = []
+    account.world.faults.waiting = [
+        Fault(kind=Kind.REFUSE, operation="ListInsights", code=code, message="slower")
+    ]
+    reading = reading_aws.insights(door(account), "prod", "UPGRADE_READINESS")
+    assert await reading_aws.told("insights", unchecked, reading, ()) == ()
+    assert unchecked == [Unchecked(what="insights", why="slower", passes=True)]
+
+
 async def test_what_nobody_may_read_is_unchecked_and_what_fails_fails(account: Account) -> None:
     unchecked: list[Unchecked] = []
     account.world.faults.waiting = [

@@ -39,9 +39,10 @@ async def told(what: str, unchecked: list[Unchecked], reading: Awaitable[T], oth
     try:
         return await reading
     except Failure as error:
-        if error.code not in DENIED | THROTTLED and error.code != "ServerException":
+        passes = error.code in THROTTLED or error.code == "ServerException"
+        if not passes and error.code not in DENIED:
             raise
-        unchecked.append(Unchecked(what=what, why=error.message))
+        unchecked.append(Unchecked(what=what, why=error.message, passes=passes))
         return otherwise
 
 

@@ -316,7 +316,8 @@ def _not_listed(resource: Resource, error: errors.ApiError) -> Unchecked:
     """Raises the error where it is of the server, not of the kind."""
     if isinstance(error, errors.Unauthorized) or error.code == 0:
         raise error
-    return Unchecked(what=f"all {resource.name}", why=str(error))
+    passes = isinstance(error, errors.TooManyRequests | errors.Unavailable)
+    return Unchecked(what=f"all {resource.name}", why=str(error), passes=passes)
 
 
 def _traces(kind: str, item: Any) -> list[Sighting | Unchecked]:

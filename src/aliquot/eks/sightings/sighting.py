@@ -53,8 +53,10 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.kind} {named}" if named else self.kind
 
 
-class Unchecked(Struct, frozen=True, kw_only=True):
+class Unchecked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What could not be read. It may hold anything, and never counts as passed."""
 
     what: str
     why: str
+    passes: bool = False
+    """By itself: whoever was asked had no time."""

@@ -1,9 +1,13 @@
 """What the preflight of a hop makes of groups that its plan rolls otherwise than they are configured."""
 
+import pytest
+from msgspec.structs import replace
+
 from aliquot.eks.estate.estate import Reservation, Template
+from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.upgrade.acts.preflight import Preflight, judged
 from aliquot.eks.upgrade.doing import Attempt
-from aliquot.eks.upgrade.verdicts import Done, Hold
+from aliquot.eks.upgrade.verdicts import Done, Hold, Wait
 from tests.eks.plan.estates import M131, M132, NOW_S, estate, gpus
 
 RESERVED = estate(
@@ -23,3 +27,22 @@ def test_capacity_that_cannot_surge_holds_unless_old_nodes_go_first() -> None:
     assert isinstance(held, Hold)
     assert "cr-1 has 0 of 2 free: they never come" in held.why
     assert isinstance(judged(preflight("gpu"), RESERVED, ATTEMPT), Done)
+
+
+@pytest.mark.parametrize(
+    ("unchecked", "after_s", "verdict"),
+    [
+        (Unchecked(what="insights", why="Rate exceeded", passes=True), 0.0, Wait),
+        (Unchecked(what="insights", why="Rate exceeded", passes=True), 1799.0, Wait),
+        (Unchecked(what="insights", why="Rate exceeded", passes=True), 1800.0, Hold),
+        (Unchecked(what="all secrets", why="forbidden"), 0.0, Hold),
+    ],
+)
+def test_what_could_not_be_read_for_a_while_is_read_again_before_a_person_is_asked(
+    unchecked: Unchecked, after_s: float, verdict: type[Wait | Hold]
+) -> None:
+    act = replace(preflight("gpu"), unchecked_passes=False)
+    seen = replace(RESERVED, unchecked=(unchecked,))
+    said = judged(act, seen, replace(ATTEMPT, now_s=NOW_S + after_s))
+    assert isinstance(said, verdict)
+    assert f"{unchecked.what}: {unchecked.why}" in said.why

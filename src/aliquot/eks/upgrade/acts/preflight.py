@@ -14,10 +14,12 @@ from aliquot.eks.preflight.verdict import Code, FailOn
 from aliquot.eks.preflight.waivers import Waiver
 from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
-from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict
+from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions import removals
 from aliquot.eks.versions.minor import Minor
 
+_PASSES_S = 1800.0
+_AGAIN_S = 60.0
 _NAMED = 5
 """Findings that a hold names; the rest is counted."""
 
@@ -38,7 +40,7 @@ async def look(act: Preflight, doors: Doors) -> Estate:
     return await with_objects(estate, doors.kube, removals.shipped(), helm=act.helm)
 
 
-def judged(act: Preflight, seen: Estate, _attempt: Attempt) -> Verdict:
+def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
     subject = Subject(
         name=act.cluster,
         now=act.now,
@@ -54,6 +56,9 @@ def judged(act: Preflight, seen: Estate, _attempt: Attempt) -> Verdict:
     if code is Code.PASSED:
         return Done(result.summary)
     if code is Code.UNCHECKED:
+        busy = [f"{one.what}: {one.why}" for one in seen.unchecked if one.passes]
+        if busy and attempt.now_s - attempt.began_s < _PASSES_S:
+            return Wait(_AGAIN_S, f"not everything could be read now: {busy[0]}")
         named = [f"{one.what}: {one.why}" for one in result.unchecked]
         todo = "give the rights to read it, or plan with --allow-unchecked; then retry"
     else:
