@@ -3,13 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
+from aliquot.eks.estate.estate import Addon, Estate
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.plan import going_back
 from aliquot.eks.plan.plan import CannotPlan, OnConflict, Options, Plan
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade.acts.addon import Conflicts
+from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.verdicts import Call
-from tests.eks.plan.estates import M132, NOW_S, TARGETS, addon, at, estate
+from tests.eks.plan.estates import M131, M132, NOW_S, TARGETS, addon, at, builds, estate, shipped_builds
 
 ROLE = "arn:aws:iam::123456789012:role/proxy"
 VALUES = '{"mode": "ipvs"}'
@@ -78,3 +80,29 @@ def test_an_addon_that_is_not_there_has_no_policy() -> None:
     options = Options(conflicts=(OnConflict("vpc-cni", Conflicts.NONE),))
     with pytest.raises(CannotPlan, match="has no add-on vpc-cni: it has coredns, kube-proxy"):
         there(options)
+
+
+ADDONS, KUBE_PROXY = "insight EKS add-on version compatibility", "insight kube-proxy version skew"
+BOTH = builds("ebs", ("v1.40.0-eksbuild.1", (M131,), ()), ("v1.45.0-eksbuild.2", (M131, M132), (M132,)))
+EACH = builds("efs", ("v2.0.0-eksbuild.1", (M131,), ()), ("v2.1.0-eksbuild.1", (M132,), (M132,)))
+EBS, EFS = Addon(name="ebs", build="v1.40.0-eksbuild.1"), Addon(name="efs", build="v2.0.0-eksbuild.1")
+OLD_PROXY = Addon(name="kube-proxy", build="v1.28.15-eksbuild.37")
+
+
+@pytest.mark.parametrize(
+    ("of", "waived"),
+    [
+        (estate(addons=(EBS,), builds=BOTH), {ADDONS}),
+        # It is raised after the control plane alone: EKS' word stands.
+        (estate(addons=(EBS, EFS), builds=(*BOTH, *EACH)), set()),
+        (estate(addons=(OLD_PROXY,), builds=shipped_builds("kube-proxy")), {ADDONS, KUBE_PROXY}),
+        (estate(), set()),
+    ],
+)
+def test_what_a_hop_raises_before_its_control_plane_does_not_block_it(of: Estate, waived: set[str]) -> None:
+    (preflight,) = (
+        step.act
+        for step in plan(of, M132, TARGETS, Options(allow_unchecked=True)).steps
+        if isinstance(step.act, Preflight)
+    )
+    assert {one.what for one in preflight.waivers if one.check == "eks-insights"} == waived

@@ -1,16 +1,14 @@
 """What a hop is made of: parts in order, each one planned on what the parts before it leave behind. Pure."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from itertools import pairwise
 
 from aliquot.eks.estate.estate import Addon
 from aliquot.eks.plan import addon_builds, pool_steps, rolling
+from aliquot.eks.plan.mending import mended
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.placing import has_fargate
 from aliquot.eks.plan.way import MINUTE_S, Way
-from aliquot.eks.preflight.checks import version_skew
-from aliquot.eks.preflight.waivers import Waiver
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import Backup
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
@@ -24,10 +22,6 @@ from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.soak import Soak, lasting
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
-from aliquot.eks.versions.skew import oldest_kubelet
-
-_MENDED_DAYS = 90
-"""A plan may soak for long; older than that it is made anew."""
 
 Part = Callable[[Way], Iterator[Step]]
 
@@ -47,7 +41,7 @@ def preflight(way: Way) -> Iterator[Step]:
         cluster=way.cluster,
         now=way.hop.now,
         to=way.hop.to,
-        waivers=(*way.options.waivers, *_mended(way)),
+        waivers=(*way.options.waivers, *mended(way)),
         unchecked_passes=way.options.allow_unchecked,
         helm=way.options.helm,
         minimal=tuple(
@@ -267,25 +261,3 @@ def _addon(way: Way, state: State, addon: Addon, build: str) -> Iterator[Step]:
 def _named(state: State, addon: str) -> str:
     """`1.32/kube-proxy` says it."""
     return "" if state == addon else addon
-
-
-def _mended(way: Way) -> Iterator[Waiver]:
-    """What the preflight of a hop would block on, and the hop itself puts right before its control plane goes on."""
-    if way.rest:
-        return
-    reason = f"this plan puts it right before the control plane goes on to {way.hop.to}"
-    expires = way.today + timedelta(days=_MENDED_DAYS)
-    for group in way.estate.nodegroups:
-        if group.minor < way.hop.now:
-            named = f"node group {group.name}"
-            yield Waiver(check=version_skew.GROUPS, what=named, reason=reason, expires=expires)
-            if group.minor < oldest_kubelet(way.hop.to):
-                yield Waiver(check=version_skew.CHECK, what=f"{named} (*", reason=reason, expires=expires)
-    for addon in way.estate.addons:
-        kube_proxy_behind = addon.name == addon_builds.KUBE_PROXY and addon_builds.before_control_plane(
-            way.estate, addon, way.hop.to
-        )
-        if kube_proxy_behind:
-            yield Waiver(
-                check=version_skew.CHECK, what=f"add-on {addon.name}", reason=reason, expires=expires
-            )

@@ -7,6 +7,12 @@ from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "eks-insights"
+ADDONS, KUBELETS, KUBE_PROXY = (
+    "EKS add-on version compatibility",
+    "Kubelet version skew",
+    "kube-proxy version skew",
+)
+"""As EKS calls some of its insights."""
 _OLD_S = 86400.0 * 2
 
 
