@@ -14,6 +14,7 @@ from typing import Any
 
 from aliquot.clock import VirtualClock, rfc3339
 from aliquot.eks.aws.api import Failure
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.fleet import Machine
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT
@@ -26,12 +27,13 @@ from aliquot.kube.errors import NotFound
 from aliquot.kube.resources import JOBS, NODES, PODS
 from aliquot.kube.transport import Request, Response, Transport
 from tests.eks.fake.worlds import START_S, Account
+from tests.eks.upgrade import besides
+from tests.eks.upgrade.besides import Besides, OnFargate, SmokeJobs
 from tests.eks.upgrade.karpenter_model import Karpenter, Kind
 
 GPUS = 8
 JOB = "train"
 WORKERS = 2
-_ZONES = ("subnet-a", "subnet-b")
 
 
 class Killed(BaseException):
@@ -124,6 +126,8 @@ class Cluster:
     blind: set[str] = field(default_factory=set)
     """Node groups on whose nodes no device plugin comes up."""
     karpenter: Karpenter | None = None
+    fargate: OnFargate | None = None
+    smokes: SmokeJobs | None = None
 
     @property
     def minor(self) -> str:
@@ -139,11 +143,15 @@ class Cluster:
         await self._run_job()
         if self.karpenter is not None:
             await self.karpenter.settle(self.minor)
+        if self.fargate is not None:
+            await self.fargate.settle(set(self.nodes))
+        if self.smokes is not None:
+            await self.smokes.settle()
 
     async def _come(self, machine: Machine) -> None:
         self.nodes[machine.name] = machine
         labels = {
-            "eks.amazonaws.com/nodegroup": machine.nodegroup,
+            **({GROUP_LABEL: machine.nodegroup} if machine.nodegroup else {}),
             "topology.kubernetes.io/zone": machine.zone,
             "node.kubernetes.io/instance-type": machine.instance_type,
             **machine.labels,
@@ -267,18 +275,28 @@ class Whole:
 
 @asynccontextmanager
 async def whole(
-    seed: int, *, gpus: int = WORKERS, cpus: int = 2, job: bool = True, pools: bool = False
+    seed: int,
+    *,
+    gpus: int = WORKERS,
+    cpus: int = 2,
+    job: bool = True,
+    pools: bool = False,
+    has: Besides = besides.NOTHING,
 ) -> AsyncIterator[Whole]:
-    """1.31 with a CPU and a GPU group, three add-ons, and a job that has all GPUs. `pools`: and Karpenter, with nodes for servers and for
-    another job."""
+    """1.31 with a CPU and a GPU group, three add-ons, a job that has all GPUs, and what it has besides. `pools`: and Karpenter, with nodes for
+    servers and for another job."""
     rng = random.Random(seed)
     account, clock = Account(), VirtualClock(START_S)
     account.world.quotas = {("ec2", "L-417A185B"): 9600.0, ("ec2", "L-1216C47A"): 640.0}
     account.cluster("1.31")
-    account.nodegroup("cpu", cpus)
-    account.nodegroup("gpu", gpus, amiType="AL2023_x86_64_NVIDIA", instanceTypes=["p4d.24xlarge"])
-    for addon in ("coredns", "kube-proxy", "vpc-cni"):
-        account.call("CreateAddon", clusterName="prod", addonName=addon)
+    minors = {name: {"version": "1.30"} if name == has.old_group else {} for name in ("cpu", "gpu")}
+    account.nodegroup("cpu", cpus, **minors["cpu"])
+    account.nodegroup(
+        "gpu", gpus, amiType="AL2023_x86_64_NVIDIA", instanceTypes=["p4d.24xlarge"], **minors["gpu"]
+    )
+    besides.addons(account, has)
+    if has.fargate:
+        besides.profile(account)
     account.pass_(120)
     ahead_s = account.now_s - START_S
     api = Direct(
@@ -301,6 +319,12 @@ async def whole(
     cluster = Cluster(account, admin, clock, saves=rng.random() < 0.5)
     if job:
         await admin.create(JOBS, _job())
+    if has.smokes:
+        cluster.smokes = SmokeJobs(admin, clock, fails=int(has.smoke_fails))
+    if has.fargate:
+        cluster.fargate = OnFargate(account, admin, lambda: clock.now() + ahead_s)
+        await cluster.fargate.begin()
+        await cluster.settle()
     await cluster.settle()
     if pools:
         cluster.karpenter = await _with_pools(admin, clock)

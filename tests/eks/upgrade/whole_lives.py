@@ -9,6 +9,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from aliquot.clock import VirtualTimeLoop
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.karpenter import NODECLASSES, NODEPOOLS
@@ -19,21 +21,25 @@ from aliquot.eks.plan import planning, targets, turning, undoing
 from aliquot.eks.plan.plan import CannotPlan, Options, Plan
 from aliquot.eks.upgrade.acts import control_plane
 from aliquot.eks.upgrade.acts.approval import APPROVE
+from aliquot.eks.upgrade.acts.smoke_job import LABEL
+from aliquot.eks.upgrade.approving import gates_left
 from aliquot.eks.upgrade.doing import Decision, Doors
 from aliquot.eks.upgrade.frozen import MARK
 from aliquot.eks.upgrade.journal import Held, Journal, Phase
 from aliquot.eks.upgrade.runner import LEASE_S, Runner
-from aliquot.eks.upgrade.states import Abort
+from aliquot.eks.upgrade.states import Abort, State
 from aliquot.eks.upgrade.verdicts import Hold
 from aliquot.eks.versions import removals
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.resources import JOBS, NODES, PODS
+from tests.eks.upgrade import besides
 from tests.eks.upgrade.acts.worlds import MemoryVault
 from tests.eks.upgrade.karpenter_model import Karpenter
 from tests.eks.upgrade.whole import JOB, Chance, Killed, Whole, whole
 
 TO = Minor(1, 33)
 OPTIONS = Options(soak_s=3600.0, allow_unchecked=True)
+"""Beside the smoke jobs of some."""
 _DEATH = 0.004
 _FAILURES = {
     "UpdateClusterVersion": ("IpNotAvailable", "Unknown"),
@@ -60,6 +66,8 @@ class Life:
     turned: str = ""
     """What became of it: nothing, `aborted` or `rolled back`."""
     updates: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    states: set[State] = field(default_factory=set)
+    """Of the plan."""
 
 
 def live(seed: int, *, pools: bool = False) -> Life:
@@ -73,9 +81,12 @@ def live(seed: int, *, pools: bool = False) -> Life:
 
 async def _live(seed: int, pools: bool) -> Life:
     rng = random.Random(seed)
-    async with whole(seed, cpus=rng.randrange(1, 4), pools=pools) as world:
+    has = besides.NOTHING if pools else besides.of_seed(seed)
+    options = replace(OPTIONS, smokes=besides.smokes(has))
+    async with whole(seed, cpus=rng.randrange(1, 4), pools=pools, has=has) as world:
         journal, vault, life = Journal("sqlite://"), MemoryVault(), Life()
-        plan = await _planned(world)
+        plan = await _planned(world, options)
+        life.states = {step.state for step in plan.steps}
         configs = _configs(world)
         journal.begin(
             plan.id,
@@ -85,8 +96,6 @@ async def _live(seed: int, pools: bool) -> Life:
             world.clock.now(),
             arn=plan.arn,
         )
-        said = Decision(kind=APPROVE, step="", by="ada", at_s=0.0, body={"hash": plan.id})
-        journal.decide(plan.id, said)
         world.account.world.faults.waiting = faults(rng)
         run, turn_after = plan.id, rng.randrange(1, 9) if rng.random() < 0.4 else 1000
         for turn in range(400):
@@ -108,14 +117,16 @@ async def _live(seed: int, pools: bool) -> Life:
                 continue
             if journal.over(run):
                 break
+            if held is not None and _opened(world, journal, plan, run):
+                continue
             if held is not None:
                 life.holds += 1
                 await _classes_changed(world, held, plan)
             late = life.turned == "rolled back" and held is not None and rng.random() < 0.5
             if (life.deaths + life.holds >= turn_after and not life.turned) or late:
                 plan = await _turned(world, journal, plan, run, owner, life) or plan
-            if held is not None and any(one.phase is Phase.HELD for one in journal.standing(run)):
-                journal.retry(run, world.clock.now())
+            if held is not None:
+                await _mended(world, journal, run, life)
         else:
             raise AssertionError(f"seed {seed}: it comes to no end: {journal.standing(run)}")
         await _judge(seed, life, world, journal, run, plan, configs)
@@ -129,6 +140,26 @@ async def _classes_changed(world: Whole, held: Hold, plan: Plan) -> None:
         world.cluster.karpenter.images["default"] = f"ami-{plan.to}"
         term = {"spec": {"amiSelectorTerms": [{"id": "ami-of-before"}]}}
         await world.cluster.admin.patch(NODECLASSES, "default", term)
+
+
+def _opened(world: Whole, journal: Journal, plan: Plan, run: str) -> bool:
+    """Whether it waited at a gate, which is open now: this one, and none of a later hop."""
+    standing = journal.standing(run)
+    held = [one.step for one in standing if one.phase is Phase.HELD]
+    gate = gates_left(plan.steps, standing)[:1]
+    if not held or tuple(held) != gate:
+        return False
+    journal.decide(run, Decision(kind=APPROVE, step=held[0], by="ada", at_s=0.0, body={"hash": plan.id}))
+    journal.retry(run, world.clock.now())
+    return True
+
+
+async def _mended(world: Whole, journal: Journal, run: str, life: Life) -> None:
+    """A person takes out of the way what nobody else can, and says to go on."""
+    if life.turned == "rolled back" and world.cluster.fargate is not None:
+        await world.cluster.fargate.scale(0)
+    if any(one.phase is Phase.HELD for one in journal.standing(run)):
+        journal.retry(run, world.clock.now())
 
 
 def _only_killed(error: BaseException) -> None:
@@ -145,10 +176,10 @@ async def read(world: Whole) -> Estate:
     return await with_objects(estate, kube, removals.shipped(), helm=False)
 
 
-async def _planned(world: Whole) -> Plan:
+async def _planned(world: Whole, options: Options) -> Plan:
     estate = await read(world)
-    lead = await targets.read(world.api, estate, TO, OPTIONS, region="eu-west-1")
-    plan = planning.plan(estate, TO, lead, OPTIONS)
+    lead = await targets.read(world.api, estate, TO, options, region="eu-west-1")
+    plan = planning.plan(estate, TO, lead, options)
     return plans.decode(plans.encode(plan))
 
 
@@ -225,6 +256,15 @@ async def _judge(
         assert cluster.minor == str(TO), named
         assert {group.told["version"] for group in cluster.nodegroups.values()} == {str(TO)}, named
         assert Phase.LEFT not in phases, named
+        jobs_run = world.cluster.smokes.ended if world.cluster.smokes else None
+        assert jobs_run != 0, f"{named}: no smoke job has run"
+        machines = world.account.fleet.machines.values()
+        assert {one.minor for one in machines} == {str(TO)}, named
+        fits = world.account.world.known.build
+        for addon, there in cluster.addons.items():
+            build = fits(addon, there.told["addonVersion"])
+            assert build is not None, named
+            assert str(TO) in build.minors, (named, addon, build)
     if life.turned == "rolled back":
         assert cluster.minor == str(plan.to), named
     # No step is done twice, whoever died between asking and hearing.
@@ -241,6 +281,8 @@ async def _judge(
     assert not [one for one in nodes if one["spec"].get("unschedulable")], named
     job = await world.cluster.admin.get(JOBS, JOB, "default")
     assert not job["spec"].get("suspend"), named
+    jobs = (await world.cluster.admin.list(JOBS, label_selector=LABEL)).items
+    assert not jobs, f"{named}: smoke jobs are left"
     await world.cluster.settle()
     assert world.cluster.workers, f"{named}: the job does not run"
     assert not world.cluster.cut, f"{named}: {world.cluster.cut} were cut"
