@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from botocore import xform_name
 
@@ -33,8 +33,10 @@ from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.pool_health import PoolHealth
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
+from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.upgrade.verdicts import Call
@@ -119,7 +121,20 @@ def by_hand(plan: Plan, step: Step) -> str:
             return "all Deployments and DaemonSets of kube-system and of the operators are rolled out"
         case Soak():
             return "wait; look at alarms, and at `aws eks describe-cluster --query cluster.health`"
-    return ""
+        case RollbackReadiness():
+            return f"`aws eks list-insights --cluster-name {name}` has none of the category ROLLBACK_READINESS that says ERROR"
+        case (
+            AddonBuild()
+            | ControlPlane()
+            | GroupConfig()
+            | GroupCopy()
+            | GroupRemoval()
+            | GroupRoll()
+            | InsightsRefresh()
+            | SupportPolicy()
+        ):
+            return ""
+    assert_never(step.act)
 
 
 def verified(plan: Plan, step: Step) -> str:
@@ -142,6 +157,8 @@ def verified(plan: Plan, step: Step) -> str:
             return f"`aws eks wait nodegroup-deleted --cluster-name {name} --nodegroup-name {step.act.name}`"
         case GroupConfig():
             return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.updateConfig`"
+        case SupportPolicy():
+            return f"`aws eks describe-cluster --name {name} --query cluster.upgradePolicy` says {step.act.support}"
     return ""
 
 
