@@ -54,7 +54,7 @@ A100 = gpus("a100", 2, instance_types=("p4d.24xlarge",))
         ((H100, A100), Options(), ["a100", "h100"]),
         (
             (H100, gpus("more", 2)),
-            Options(pins=(Pin(group="more", minor=M132, release="1.32.1-1"),)),
+            Options(pins=(Pin(group="more", minor=M132, release="1.32.1-20260101"),)),
             ["more", "h100"],
         ),
         # What cannot be, or shows nothing that the roll does not show.

@@ -126,14 +126,16 @@ async def test_releases_that_may_not_be_read_have_to_be_said(account: Account) -
 
 async def test_what_was_said_is_not_asked_for(account: Account) -> None:
     pins = tuple(
-        Pin(group=name, minor=minor, release=f"{minor}.0-1")
+        Pin(group=name, minor=minor, release=f"{minor}.0-20260101")
         for name in ("cpu", "gpu")
         for minor in (M131, M132)
     )
     api = door(account)
     plan = await made(account, M132, api, pins=pins)
     assert not api.calls["ssm:GetParameter"]
-    assert [step.act.release for step in plan.steps if isinstance(step.act, GroupRoll)] == ["1.32.0-1"] * 2
+    assert [step.act.release for step in plan.steps if isinstance(step.act, GroupRoll)] == [
+        "1.32.0-20260101"
+    ] * 2
 
 
 async def test_a_service_that_is_out_of_reach_is_asked_once(account: Account) -> None:

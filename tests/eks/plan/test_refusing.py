@@ -110,7 +110,7 @@ def test_options_of_a_group_that_is_not_there_are_refused(options: dict[str, Any
 def test_a_template_for_a_group_that_has_none_is_refused() -> None:
     pins = (Pin(group="web", minor=M132, template_version="3"),)
     with pytest.raises(
-        CannotPlan, match=r"node group web has no launch template: leave out --template web@1\.32"
+        CannotPlan, match=r"--template web@1\.32=3: node group web has no launch template: leave it out"
     ):
         plan(estate(group("web")), M132, TARGETS, Options(pins=pins))
 

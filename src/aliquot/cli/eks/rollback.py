@@ -96,6 +96,7 @@ async def _back(
 async def _plan(
     there: Reached, kept: "Journal", turned: "Run | None", standing: "list[Standing]", pins: "tuple[Pin, ...]"
 ) -> "Plan":
+    from aliquot.eks.plan import pins as pinned
     from aliquot.eks.plan import targets, turning, undoing
     from aliquot.eks.upgrade import lookup
     from aliquot.eks.upgrade.states import Abort
@@ -114,6 +115,7 @@ async def _plan(
         before = plan_of(kept, led.id)
     estate = await read(doors, cluster.name)
     now = estate.cluster
+    pinned.check(estate, pins, now.minor.previous)
     options = turning.options(before, now.minor, pins)
     lead = await targets.read(doors.api, estate, now.minor.previous, options, region=now.region)
     return turning.back(estate, lead, options, before if turned else None, standing)

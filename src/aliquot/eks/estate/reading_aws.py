@@ -189,6 +189,12 @@ async def templates(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Template, 
     return tuple(chain.from_iterable(found))
 
 
+async def template(api: Api, id_: str, version: str) -> Template:
+    """One version; of one that is not there, that it is gone. Raises Failure."""
+    found = [one for one in await _versions_of(api, id_, [version]) if one.version == version]
+    return found[0] if found else Template(id=id_, version=version, gone=True)
+
+
 async def _versions_of(api: Api, id_: str, wanted: list[str]) -> list[Template]:
     try:
         found = {

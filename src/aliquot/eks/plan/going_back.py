@@ -8,7 +8,7 @@ from aliquot.eks.estate import karpenter, places
 from aliquot.eks.estate.estate import Addon, Estate
 from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import is_fargate
-from aliquot.eks.plan import addon_builds, hashing, pool_steps, refusing
+from aliquot.eks.plan import addon_builds, hashing, pins, pool_steps, refusing
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.noting import node_classes
 from aliquot.eks.plan.passing import after
@@ -44,6 +44,7 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     reasons = [*way_back.against(estate.cluster, estate.updates, to, estate.read_s), *_ended(estate)]
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
+    pins.check_templates(estate, options, targets, (to,))
     # EKS takes no control plane back while a group is newer, and nobody rolls, or waits for, one that goes.
     removals = tuple(step for step in undo if isinstance(step.act, GroupRemoval))
     lasting = estate

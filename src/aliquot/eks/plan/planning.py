@@ -6,7 +6,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import RESERVATIONS, Estate
-from aliquot.eks.plan import costs, hashing, refusing
+from aliquot.eks.plan import costs, hashing, pins, refusing
 from aliquot.eks.plan.hops import PARTS
 from aliquot.eks.plan.noting import notes
 from aliquot.eks.plan.passing import after
@@ -36,6 +36,8 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
     check(estate, to)
     calendar, today = estate.calendar or calendars.shipped(), today_of(estate)
     _known_groups(estate, options)
+    pins.check(estate, options.pins, to)
+    pins.check_templates(estate, options, targets, minors(estate.cluster.minor, to))
     _known_addons(estate, options)
     _once(options)
     hops = _hops(estate.cluster.minor, to)
@@ -103,7 +105,7 @@ def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, appro
 def _known_groups(estate: Estate, options: Options) -> None:
     names = {one.name for one in estate.nodegroups}
     smoked = (one.group for one in options.smokes if one.group)
-    for name in (*options.no_surge, *(one.group for one in options.pins), *smoked):
+    for name in (*options.no_surge, *smoked):
         if name not in names:
             raise CannotPlan(
                 f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"

@@ -76,10 +76,6 @@ def target(cluster: str, group: Nodegroup, to: Minor, targets: Targets, options:
     """What brings it to the minor; None: it is there. Raises CannotPlan."""
     pin = options.pin(group.name, to)
     template = {"id": group.template, "version": pin.template_version} if pin and pin.template_version else {}
-    if template and not group.template:
-        raise CannotPlan(
-            f"node group {group.name} has no launch template: leave out --template {group.name}@{to}"
-        )
     if group.ami_type == CUSTOM:
         if not template:
             raise CannotPlan(

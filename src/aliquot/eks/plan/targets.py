@@ -1,12 +1,13 @@
 """Where each hop leads: releases of AMIs that AWS recommends, minors, prices. Read once for a whole fleet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from aliquot.eks.aws import prices
 from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, Api, Failure
-from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate import reading_aws
+from aliquot.eks.estate.estate import Estate, Template
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.ami_parameters import parameter
@@ -23,6 +24,8 @@ class Release(Struct, frozen=True, kw_only=True):
 
 class Targets(Struct, frozen=True, kw_only=True):
     releases: tuple[Release, ...] = ()
+    templates: tuple[Template, ...] = ()
+    """Versions of launch templates that were said (`Options.pins`)."""
     usd_per_hour: dict[str, float] = {}
     """By instance type, on demand; one that is not there has no price that could be read."""
     unchecked: tuple[Unchecked, ...] = ()
@@ -57,7 +60,33 @@ async def read(api: Api, estate: Estate, to: Minor, options: Options, *, region:
     except Failure as error:
         priced = {}
         unchecked.append(_unread("prices of instances", error))
-    return Targets(releases=releases, usd_per_hour=priced, unchecked=tuple(unchecked))
+    return Targets(
+        releases=releases,
+        templates=await _templates(api, sorted(set(_said(estate, to, options))), unchecked),
+        usd_per_hour=priced,
+        unchecked=tuple(unchecked),
+    )
+
+
+def _said(estate: Estate, to: Minor, options: Options) -> Iterator[tuple[str, str]]:
+    """Launch templates with the versions that groups are to have."""
+    for group in estate.nodegroups:
+        for minor in minors(estate.cluster.minor, to):
+            pin = options.pin(group.name, minor)
+            if group.template and pin is not None and pin.template_version:
+                yield group.template, pin.template_version
+
+
+async def _templates(
+    api: Api, wanted: Iterable[tuple[str, str]], unchecked: list[Unchecked]
+) -> tuple[Template, ...]:
+    found = []
+    for id_, version in wanted:
+        try:
+            found.append(await reading_aws.template(api, id_, version))
+        except Failure as error:
+            unchecked.append(_unread(f"version {version} of launch template {id_}", error))
+    return tuple(found)
 
 
 async def _releases(

@@ -45,6 +45,19 @@ def is_bottlerocket(ami_type: str) -> bool:
     return ami_type.startswith("BOTTLEROCKET")
 
 
+def may_be(ami_type: str, release: str) -> bool:
+    """By its form; of Windows none is known here, so each may be."""
+    if is_bottlerocket(ami_type):
+        return _BOTTLEROCKET.fullmatch(release) is not None
+    return not ami_type.startswith("AL2") or _AMAZON_LINUX.fullmatch(release) is not None
+
+
+def minor_of(ami_type: str, release: str) -> Minor | None:
+    """None: the release does not tell."""
+    match = _AMAZON_LINUX.fullmatch(release) if ami_type.startswith("AL2") else None
+    return None if match is None else Minor.parse(match[1])
+
+
 def of_release(ami_type: str, minor: Minor, release: str) -> Contents | None:
     """`minor`: of the node group. None: nothing is known of it."""
     if not has_gpu_software(ami_type):
