@@ -5,6 +5,7 @@ import pytest
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan
+from aliquot.windows import Window
 from tests.eks.plan.estates import M132, TARGETS, estate, gpus, group, objects
 
 CPU = group("cpu", strategy="MINIMAL")
@@ -41,3 +42,13 @@ def test_where_nobody_can_go_while_old_nodes_go_first_that_is_said(of: Estate, s
 def test_without_room_for_more_nodes_it_is_the_same() -> None:
     notes = plan(estate(group("cpu")), M132, TARGETS, Options(no_surge=("cpu",))).notes
     assert any(note.startswith("node group cpu is rolled with its old nodes first") for note in notes)
+
+
+@pytest.mark.parametrize(("hours", "says"), [(0.5, True), (24.0, False)])
+def test_a_window_that_is_shorter_than_a_hop_is_told(hours: float, says: bool) -> None:
+    windows = (Window("0 22 * * 6", hours * 3600.0), Window("0 22 * * 0", 900.0))
+    notes = plan(estate(group("cpu")), M132, TARGETS, Options(windows=windows)).notes
+    assert any("a window is open for 30 min at most" in note for note in notes) is says
+    assert not any(
+        "a window is open" in one for one in plan(estate(group("cpu")), M132, TARGETS, Options()).notes
+    )

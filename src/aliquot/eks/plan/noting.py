@@ -1,6 +1,6 @@
 """What whoever approves a plan has to know, and no step says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from aliquot.eks.estate import karpenter, places
@@ -14,7 +14,11 @@ from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
 from aliquot.eks.plan.pool_steps import has_gangs, to_replace
 from aliquot.eks.plan.rolling import has_gpus, no_surge
+from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.acts.group_config import Strategy
+from aliquot.eks.upgrade.gates import NOTICED
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions.calendar import Calendar, Support
 from aliquot.eks.versions.minor import Minor
 
@@ -47,6 +51,25 @@ def notes(
         *canaries.notes(estate, options),
         *_addons(estate),
     )
+
+
+def short_windows(steps: Sequence[Step], options: Options) -> Iterator[str]:
+    """What begins in a window and does not end in it waits for the next one, in the middle of a hop."""
+    if not options.windows:
+        return
+    longest_s = max(window.duration_s for window in options.windows)
+    for hop in dict.fromkeys(step.hop for step in steps):
+        states = [step.state for step in steps if step.hop == hop]
+        if State.FREEZE not in states or State.UNFREEZE not in states:
+            continue
+        ends = [number for number, state in enumerate(states) if state in NOTICED]
+        within = [step for step in steps if step.hop == hop][ends[0] : ends[-1] + 1]
+        takes_s = sum(step.expected_s for step in within)
+        if takes_s > longest_s:
+            yield (
+                f"what may be noticed of the hop to {hop} takes {duration(takes_s)}, and a window is open for {duration(longest_s)} at most: "
+                "the rest waits for the next one, and so does what stands still (GitOps, autoscalers)"
+            )
 
 
 def _soak(hops: tuple[Hop, ...], options: Options) -> Iterator[str]:

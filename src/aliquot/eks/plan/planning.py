@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from aliquot.eks.estate.estate import RESERVATIONS, Estate
 from aliquot.eks.plan import costs, hashing, pins, refusing
 from aliquot.eks.plan.hops import PARTS
-from aliquot.eks.plan.noting import notes
+from aliquot.eks.plan.noting import notes, short_windows
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement, placement
 from aliquot.eks.plan.plan import CannotPlan, Hop, NothingToDo, Options, Plan, identity
@@ -62,6 +62,7 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
         raise NothingToDo(
             f"cluster {estate.cluster.name} is at {to}, and so is all of it: there is nothing to do"
         )
+    bare = replace(bare, notes=(*bare.notes, *short_windows(steps, options)))
     surge = _surge(estate, steps, targets)
     whole = replace(bare, steps=steps, costs=costs.of(bare.now, to, calendar, today, surge))
     id_ = identity(whole)
