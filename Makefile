@@ -49,8 +49,9 @@ $(TOOLS)/.ready: tests/e2e/tools.lock tests/e2e/unpack_tools.py tests/fuzz/schem
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --require-hashes --target $(TOOLS)/schemathesis -r tests/fuzz/schemathesis.lock
 	@touch $@
 
+# By number of tests, as xdist would have it, the files that take long come last.
 test: setup tools
-	@$(BIN)/pytest -n 2 --dist loadfile tests
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # make e2e                       against an emulated cluster
 # make e2e KUBECONFIG=~/.kube/c   against a real one

@@ -3,7 +3,8 @@
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -25,6 +26,22 @@ hypothesis.settings.load_profile("untimed")
 
 # Without bytecode every `aliquot` that a test runs compiles hundreds of modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_LONGEST = Path(__file__).parent / "simulation"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that with two workers none is alone with one of them at the end."""
+    items.sort(key=lambda item: not item.path.is_relative_to(_LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test that passed has logged is kept for the whole session otherwise, and sent from worker to master."""
+    report = yield
+    if report.passed:
+        report.sections.clear()
+    return report
 
 
 @pytest.fixture(autouse=True)
