@@ -1,8 +1,10 @@
 """The fake on a port of its own, with moto behind it, on a clock that a test moves."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 import pytest
 import uvicorn
@@ -22,9 +24,42 @@ class Clocked:
         return self.now_s
 
 
+@cache
+def _started() -> Moto:
+    """It takes seconds to start: one serves all tests of a process, in a thread of its own."""
+    moto = Moto(REGION)
+    begun, over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with moto:
+            begun.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+
+    def end() -> None:
+        over.set()
+        thread.join(30)
+
+    thread.start()
+    # Before the interpreter waits for its threads.
+    threading._register_atexit(end)  # type: ignore[attr-defined]
+    assert begun.wait(60), "moto does not start"
+    return moto
+
+
+@asynccontextmanager
+async def emptied_moto() -> AsyncIterator[Moto]:
+    """A moto that has nothing of those who used it before. One at a time."""
+    moto = await asyncio.to_thread(_started)
+    status, _, _ = await moto.forward("POST", "/moto-api/reset", [], b"")
+    assert status == 200
+    yield moto
+
+
 @asynccontextmanager
 async def served(service: Service, clock: Clocked) -> AsyncIterator[str]:
-    async with Moto(REGION) as moto:
+    async with emptied_moto() as moto:
         config = uvicorn.Config(FakeEks(service, moto, clock), port=0, log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         sockets = [config.bind_socket()]

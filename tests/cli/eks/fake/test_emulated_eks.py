@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aliquot.cli.eks.connecting import connect_eks
+from aliquot.cli.eks.fake import serving as serving_
 from aliquot.cli.eks.fake.command import environment
 from aliquot.cli.eks.fake.serving import Running, serving
 from aliquot.clock import SystemClock
@@ -31,6 +32,7 @@ from aliquot.kube.resources import (
     SECRETS,
     Resource,
 )
+from tests.eks.fake.serving import emptied_moto
 
 REGION = "eu-west-1"
 START_S = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
@@ -48,6 +50,8 @@ def _account(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    # Its own moto is what `command` has below.
+    monkeypatch.setattr(serving_, "Moto", lambda region: emptied_moto())
     for name, value in environment("", REGION).items():
         if name != "AWS_ENDPOINT_URL":
             monkeypatch.setenv(name, value)
