@@ -20,7 +20,7 @@ SPELLED: dict[str, Any] = {
     "exporter": {"resources": {"requests": {}, "limits": {"memory": "1e9"}}},
     "validator": {"resources": {}},
 }  # fmt: skip
-_LONG_S = 3600.0
+_LONG_S = 1200.0
 
 
 def test_nothing_is_written_once_all_nodes_are_validated() -> None:

@@ -259,10 +259,10 @@ def test_two_policies_for_one_node() -> None:
 
 def test_once_all_is_well_nothing_is_written() -> None:
     async def test(world: World) -> None:
-        for number in range(10):
+        for number in range(4):
             await world.node(f"n{number}")
         await world.policy()
-        await world.until_validated(*(f"n{number}" for number in range(10)))
+        await world.until_validated(*(f"n{number}" for number in range(4)))
         await asyncio.sleep(60)
         world.gate.calls.clear()
         await asyncio.sleep(900)

@@ -39,6 +39,8 @@ IMAGES = shipped(Image("example.com", "aliquot", "1.0"))
 UBUNTU = "Ubuntu 24.04.1 LTS"
 KERNEL = "6.8.0-60-generic"
 _STEP_S = 0.25
+_AGAIN_S = 5.0
+"""After so long it is seen to that what a pod has said of its node is still there."""
 _START_S = 1.0
 
 Says = str | tuple[str, str]
@@ -135,6 +137,8 @@ class World:
         self.operator: Operator | None = None
         self._pods: Cache[Json] = Cache(self.admin, PODS, dict, namespace=NAMESPACE)
         self._since: dict[str, float] = {}
+        self._attended: dict[str, tuple[Any, float]] = {}
+        """By the uid of a pod: what it was and said when all of that was told, and when."""
         self._starts = 0
 
     def _client(self, user: str, groups: tuple[str, ...]) -> Client:
@@ -293,6 +297,10 @@ class World:
 
     async def _run(self, pod: Json, node: str, operand: OperandName) -> None:
         says = self.behaviour(node, operand, pod)
+        seen = (pod["metadata"]["resourceVersion"], says)
+        last, at_s = self._attended.get(pod["metadata"]["uid"], (None, 0.0))
+        if seen == last and self.clock.now() < at_s + _AGAIN_S:
+            return
         status = _pod_status(pod, says, self.clock.now())
         shown = {name: pod["status"].get(name) for name in status}
         if [one.get("status") for one in shown["conditions"] or ()] != [
@@ -306,6 +314,7 @@ class World:
             await self._label(node)
         if says == "ready" and operand is OperandName.VALIDATOR:
             await self._say(node, "aliquot-validator", ChecksPassed="Passed")
+        self._attended[pod["metadata"]["uid"]] = (seen, self.clock.now())
 
     async def _label(self, node: str) -> None:
         labels = (await self.admin.get(NODES, node))["metadata"].get("labels", {})
