@@ -30,6 +30,8 @@ def severities(found: Any) -> list[Severity | str]:
         ({"strategy": "MINIMAL"}, 0),
         ({"desired": 0}, 0),
         ({"subnets": ("s-x",)}, 0),
+        ({"copied": True, "desired": 3}, 3),
+        ({"copied": True, "desired": 3, "strategy": "MINIMAL", "subnets": ("s-x",)}, 3),
     ],
 )
 def test_how_many_nodes_come_on_top(settings: dict[str, Any], nodes: int) -> None:

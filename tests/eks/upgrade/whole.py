@@ -282,6 +282,7 @@ async def whole(
     job: bool = True,
     pools: bool = False,
     has: Besides = besides.NOTHING,
+    kind: type[Cluster] = Cluster,
 ) -> AsyncIterator[Whole]:
     """1.31 with a CPU and a GPU group, three add-ons, a job that has all GPUs, and what it has besides. `pools`: and Karpenter, with nodes for
     servers and for another job."""
@@ -316,7 +317,7 @@ async def whole(
     await server.start()
     transport = AsgiTransport(server.app, "admin", ["system:masters"])
     admin = Client(transport, clock=clock, rng=rng)
-    cluster = Cluster(account, admin, clock, saves=rng.random() < 0.5)
+    cluster = kind(account, admin, clock, saves=rng.random() < 0.5)
     if job:
         await admin.create(JOBS, _job())
     if has.smokes:

@@ -106,7 +106,7 @@ async def _live(seed: int, pools: bool) -> Life:
             try:
                 held = await runner.go()
             except (Killed, BaseExceptionGroup) as error:
-                _only_killed(error)
+                only_killed(error)
                 life.deaths += 1
                 await asyncio.sleep(rng.random() * 2 * LEASE_S)
                 held = None
@@ -124,7 +124,7 @@ async def _live(seed: int, pools: bool) -> Life:
                 await _classes_changed(world, held, plan)
             late = life.turned == "rolled back" and held is not None and rng.random() < 0.5
             if (life.deaths + life.holds >= turn_after and not life.turned) or late:
-                plan = await _turned(world, journal, plan, run, owner, life) or plan
+                plan = await turned(world, journal, plan, run, owner, life) or plan
             if held is not None:
                 await _mended(world, journal, run, life)
         else:
@@ -162,7 +162,7 @@ async def _mended(world: Whole, journal: Journal, run: str, life: Life) -> None:
         journal.retry(run, world.clock.now())
 
 
-def _only_killed(error: BaseException) -> None:
+def only_killed(error: BaseException) -> None:
     """Several may have been under way at once when the process died."""
     if isinstance(error, BaseExceptionGroup):
         _, other = error.split(Killed)
@@ -183,9 +183,7 @@ async def _planned(world: Whole, options: Options) -> Plan:
     return plans.decode(plans.encode(plan))
 
 
-async def _turned(
-    world: Whole, journal: Journal, plan: Plan, run: str, owner: str, life: Life
-) -> Plan | None:
+async def turned(world: Whole, journal: Journal, plan: Plan, run: str, owner: str, life: Life) -> Plan | None:
     """As `abort` and `rollback` do it. None: it cannot be turned now."""
     world.account.world.faults.waiting = []
     standing = journal.standing(run)

@@ -122,6 +122,22 @@ def pin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="Try no GPU node of the new release before the first GPU group is rolled: there is none to be had.",
 )
+@click.option(
+    "--blue-green",
+    multiple=True,
+    type=GivenName(),
+    metavar="GROUP",
+    help="A node group that another one takes the place of: for jobs that nobody can suspend, and that run for longer than EKS waits.",
+)
+@click.option(
+    "--drain-limit",
+    "drain_limit_s",
+    type=Duration(least_s=60),
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="Such jobs are waited for so long, with --blue-green.",
+)
 @pin_options
 @click.option(
     "--conflicts",
@@ -178,6 +194,8 @@ def plan(
     windows: "tuple[Window, ...]",
     no_surge: tuple[str, ...],
     no_gpu_canary: bool,
+    blue_green: tuple[str, ...],
+    drain_limit_s: float,
     releases: "tuple[Pin, ...]",
     templates: "tuple[Pin, ...]",
     conflicts: "tuple[OnConflict, ...]",
@@ -207,10 +225,14 @@ def plan(
         raise click.UsageError("--kubeconfig and --context are of one cluster: name it")
     if aws_only and (kubeconfig or context):
         raise click.UsageError("--aws-only asks no API server: leave --kubeconfig and --context out")
-    if is_fleet and (no_surge or releases or templates or conflicts or any(one.group for one in smokes)):
+    if is_fleet and (
+        no_surge or blue_green or releases or templates or conflicts or any(one.group for one in smokes)
+    ):
         raise click.UsageError(
-            "--no-surge, --release, --template, --conflicts and --smoke GROUP=FILE are of one cluster: name it"
+            "--no-surge, --blue-green, --release, --template, --conflicts and --smoke GROUP=FILE are of one cluster: name it"
         )
+    if aws_only and blue_green:
+        raise click.UsageError("--blue-green asks the API server who runs there: leave --aws-only out")
     if is_fleet and output != PlanAs.TEXT:
         raise click.UsageError("of a fleet there is a table; --out DIR writes a plan for each cluster")
     options = Options(
@@ -222,6 +244,8 @@ def plan(
         smokes=smokes,
         no_surge=no_surge,
         no_gpu_canary=no_gpu_canary,
+        blue_green=blue_green,
+        drain_limit_s=drain_limit_s,
         pins=(*releases, *templates),
         conflicts=conflicts,
         waivers=read_waivers(waivers, datetime.fromtimestamp(SystemClock().now(), UTC).date()),

@@ -74,6 +74,8 @@ class Nodegroup(Struct, frozen=True, kw_only=True):
     role_arn: str = ""
     disk_gib: int = 0
     """0: its launch template says."""
+    copied: bool = False
+    """Another one is to take its place: for a while there are as many nodes once more."""
     issues: tuple[Issue, ...] = ()
 
 

@@ -8,7 +8,7 @@ from aliquot.eks.estate import karpenter, places
 from aliquot.eks.estate.estate import Addon, Estate
 from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import is_fargate
-from aliquot.eks.plan import addon_builds, hashing, pins, pool_steps, refusing
+from aliquot.eks.plan import addon_builds, blue_green, giving_up, hashing, pins, pool_steps, refusing
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.noting import node_classes
 from aliquot.eks.plan.passing import after
@@ -21,7 +21,6 @@ from aliquot.eks.upgrade import way_back
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
-from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
@@ -44,11 +43,12 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     reasons = [*way_back.against(estate.cluster, estate.updates, to, estate.read_s), *_ended(estate)]
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
+    # What comes back is rolled, under the name that it has by now.
+    options = replace(options.renamed(blue_green.names_now(options, estate)), blue_green=())
     pins.check_templates(estate, options, targets, (to,))
-    # EKS takes no control plane back while a group is newer, and nobody rolls, or waits for, one that goes.
-    removals = tuple(step for step in undo if isinstance(step.act, GroupRemoval))
+    first = giving_up.before_nodes(undo)
     lasting = estate
-    for step in removals:
+    for step in first:
         lasting = after(lasting, step.act)
     refusing.on_its_way(lasting)
     where = placement(estate)
@@ -82,12 +82,12 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
 
     def steps(id_: str) -> tuple[Step, ...]:
         at = lasting
-        gone = [_renamed(step) for step in removals]
+        gone = [_renamed(step) for step in first]
         for part in (_nodes, _pools, _addons, _support, _control_plane, _classes):
             for step in part(way(at, id_)):
                 gone.append(step)
                 at = after(at, step.act)
-        rest = [_renamed(step) for step in undo if step not in removals]
+        rest = [_renamed(step) for step in undo if step not in first]
         if any(isinstance(step.act, Freeze) for step in gone) and not _unfreezes(rest):
             rest.append(_step(way(at, id_), "unfreeze", "what stood still goes on as it was", Unfreeze(), 1))
         return (*gone, *rest, *_health(way(at, id_)))

@@ -47,6 +47,7 @@ def preflight(way: Way) -> Iterator[Step]:
         minimal=tuple(
             one.name for one in way.estate.nodegroups if rolling.no_surge(way.estate, one, way.options)
         ),
+        copied=way.options.blue_green,
     )
     yield way.step(
         State.PREFLIGHT, f"all checks for {way.hop.to}, on what is there then", act, minutes=(2, 10)
@@ -186,7 +187,7 @@ def verification(way: Way) -> Iterator[Step]:
     yield way.step(
         State.VERIFY,
         "all that there was before is there",
-        CountAfter(hop=str(way.hop.to), cluster=way.cluster),
+        CountAfter(hop=str(way.hop.to), cluster=way.cluster, instead=way.instead),
         minutes=(5, 30),
     )
     for smoke in way.options.smokes:

@@ -6,18 +6,17 @@ from aliquot.eks.estate import places
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.karpenter import Pool
 from aliquot.eks.estate.places import told
-from aliquot.eks.plan import canaries, gang_steps, pool_steps, rolling
+from aliquot.eks.plan import blue_green, canaries, gang_steps, pool_steps, rolling
+from aliquot.eks.plan.new_nodes import drivers, health
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.rolling import MINUTE_S
 from aliquot.eks.plan.way import Way
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig, as_it_is
-from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
-from aliquot.eks.versions import amis
 from aliquot.eks.versions.minor import Minor
 
 
@@ -30,18 +29,23 @@ def of_groups(
         for one in groups
         if (roll := rolling.target(way.cluster, one, to, way.targets, way.options)) is not None
     }
-    sets = rolling.sets(way.estate, way.placement, tuple(one for one in groups if one.name in rolls))
+    behind = tuple(one for one in groups if one.name in rolls)
+    replaced = blue_green.chosen(way, behind)
+    sets = rolling.sets(way.estate, way.placement, tuple(one for one in behind if one not in replaced))
     canary, nodes = (State.PRE_NODES,) * 2 if before else (State.CANARY_NODES, State.NODES)
     if sets.canary is not None:
         yield from _group(way, sets.canary, rolls[sets.canary.name], canary)
     gpu_groups = [one for together in sets.gpu for one in together]
     for group in canaries.tried(way.estate, gpu_groups, rolls, way.options) if with_canaries else ():
         roll = rolls[group.name]
-        yield from canaries.steps(way, group, roll, _drivers((group,), rolls).get(group.name, ""), canary)
+        yield from canaries.steps(way, group, roll, drivers((group,), rolls).get(group.name, ""), canary)
     for group in sets.plain:
         yield from _group(way, group, rolls[group.name], nodes)
     for together in sets.gpu:
         yield from _together(way, together, _tied(way, together, to, before=before), rolls, before=before)
+    # What may take a day, after all that does not.
+    for group in replaced:
+        yield from blue_green.steps(way, group, rolls[group.name], before=before)
 
 
 def _tied(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: bool) -> tuple[Pool, ...]:
@@ -90,12 +94,12 @@ def _together(
         yield way.step(
             restore,
             f"new nodes of {told(with_gpus)} are given what those before them had, and offer as many GPUs",
-            RestoreGpus(groups=with_gpus, minor=to, drivers=_drivers(groups, rolls)),
+            RestoreGpus(groups=with_gpus, minor=to, drivers=drivers(groups, rolls)),
             f"gpus/{'+'.join(with_gpus)}",
             minutes=(10, 30),
         )
     for name in names:
-        yield _health(way, restore, name, to)
+        yield health(way, restore, name, to)
     for smoke in way.options.smokes:
         if smoke.group in names:
             yield way.smoke(restore, smoke)
@@ -106,31 +110,12 @@ def _together(
         yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
 
 
-def _drivers(groups: tuple[Nodegroup, ...], rolls: dict[str, GroupRoll]) -> dict[str, str]:
-    """Branches. Of a release that is newer than the table it is not known."""
-    contents = {
-        one.name: amis.of_release(one.ami_type, rolls[one.name].minor, rolls[one.name].release)
-        for one in groups
-    }
-    return {name: str(one.driver[0]) for name, one in contents.items() if one is not None and not one.assumed}
-
-
-def _health(way: Way, state: State, name: str, to: Minor) -> Step:
-    return way.step(
-        state,
-        f"node group {name} is well: its nodes are there, Ready and at {to}, and nobody waits for room",
-        GroupHealth(cluster=way.cluster, group=name, minor=to),
-        f"health/{name}",
-        minutes=(2, 15),
-    )
-
-
 def _group(way: Way, group: Nodegroup, roll: GroupRoll, state: State) -> Iterator[Step]:
     wanted = rolling.config(way.estate, way.placement, group, way.options)
     if wanted is not None:
         yield _config(way, state, group, wanted, f"roll-as/{group.name}")
     yield _roll(way, group if wanted is None else _as(way.estate, group, wanted), roll, state)
-    yield _health(way, state, group.name, roll.minor)
+    yield health(way, state, group.name, roll.minor)
     for smoke in way.options.smokes:
         if smoke.group == group.name:
             yield way.smoke(state, smoke)

@@ -177,7 +177,11 @@ def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
 
 
 def _stuck(estate: Estate, placement: Placement, options: Options) -> Iterator[str]:
-    suspended = [group.name for group in estate.nodegroups if has_gpus(estate, group)]
+    suspended = [
+        group.name
+        for group in estate.nodegroups
+        if has_gpus(estate, group) and group.name not in options.blue_green
+    ]
     pools = karpenter.pools(estate.objects) if estate.objects is not None else ()
     suspended += [places.pool(one.name) for one in pools if has_gangs(estate, placement, one)]
     gangs = {str(gang): gang for name in suspended for gang in placement.stuck.get(name, ())}

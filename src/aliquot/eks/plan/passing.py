@@ -83,15 +83,16 @@ _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_S
 
 
 def _copied(group: Nodegroup, act: GroupCopy) -> Nodegroup:
+    size = group.desired if act.size is None else act.size
     return replace(
         group,
         name=act.name,
         minor=act.minor,
         release=act.release or group.release,
         template_version=act.template.get("version", group.template_version),
-        desired=act.size,
-        minimum=act.size if act.canary else group.minimum,
-        maximum=act.size if act.canary else group.maximum,
+        desired=size,
+        minimum=size if act.canary else group.minimum,
+        maximum=size if act.canary else group.maximum,
         labels={**group.labels, **act.labels},
         taints=(
             *group.taints,

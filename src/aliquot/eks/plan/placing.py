@@ -1,6 +1,10 @@
 """Who runs on which node group or NodePool, as far as that decides how groups are rolled: gangs, and what else would move."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.estate import gangs, karpenter, places
 from aliquot.eks.estate.estate import Estate
@@ -8,6 +12,8 @@ from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import is_fargate
 from aliquot.kube.resources import NODES, PODS
+
+T = TypeVar("T")
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -27,6 +33,24 @@ class Placement(Struct, frozen=True, kw_only=True):
     """By place, gangs that cannot just be suspended."""
     only_gangs: frozenset[str] = frozenset()
     """Places where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
+
+    def renamed(self, names: Mapping[str, str]) -> "Placement":
+        """`names`: by node group that is gone, the one in its place."""
+        if not names:
+            return self
+        return replace(
+            self,
+            sets=tuple(tuple(names.get(one, one) for one in together) for together in self.sets),
+            pods=_by(names, self.pods),
+            alone=_by(names, self.alone),
+            gangs=_by(names, self.gangs),
+            stuck=_by(names, self.stuck),
+            only_gangs=frozenset(names.get(one, one) for one in self.only_gangs),
+        )
+
+
+def _by(names: Mapping[str, str], found: Mapping[str, T]) -> dict[str, T]:
+    return {names.get(group, group): one for group, one in found.items()}
 
 
 def has_fargate(estate: Estate) -> bool:

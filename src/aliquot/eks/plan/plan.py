@@ -1,6 +1,6 @@
 """A plan as it is kept, shown and applied: plain data, JSON in a file."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -72,6 +72,10 @@ class Options(Struct, frozen=True, kw_only=True):
     """Node groups for which there is no capacity beside what they have."""
     no_gpu_canary: bool = False
     """No GPU node is tried before the first group that works is rolled."""
+    blue_green: tuple[str, ...] = ()
+    """Node groups that another one takes the place of, once they are empty."""
+    drain_limit_s: float = DAY_S
+    """So long whoever nobody can suspend is waited for there."""
     pins: tuple[Pin, ...] = ()
     conflicts: tuple[OnConflict, ...] = ()
     """Add-ons of which fields that somebody has changed in the cluster do not just stay."""
@@ -93,6 +97,18 @@ class Options(Struct, frozen=True, kw_only=True):
             minor=at,
             release=next((one.release for one in said if one.release), ""),
             template_version=next((one.template_version for one in said if one.template_version), ""),
+        )
+
+    def renamed(self, names: Mapping[str, str]) -> "Options":
+        """`names`: by node group that is gone, the one in its place."""
+        if not names:
+            return self
+        return replace(
+            self,
+            smokes=tuple(replace(one, group=names.get(one.group, one.group)) for one in self.smokes),
+            no_surge=tuple(names.get(one, one) for one in self.no_surge),
+            blue_green=tuple(names.get(one, one) for one in self.blue_green),
+            pins=tuple(replace(one, group=names.get(one.group, one.group)) for one in self.pins),
         )
 
 

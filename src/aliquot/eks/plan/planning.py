@@ -6,7 +6,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import RESERVATIONS, Estate
-from aliquot.eks.plan import costs, hashing, pins, refusing
+from aliquot.eks.plan import blue_green, costs, hashing, pins, refusing
 from aliquot.eks.plan.hops import PARTS
 from aliquot.eks.plan.noting import notes, short_windows
 from aliquot.eks.plan.passing import after
@@ -27,7 +27,7 @@ from aliquot.eks.versions import calendar as calendars
 from aliquot.eks.versions.minor import Minor
 
 CHANGES = (ControlPlane, AddonBuild, GroupRoll, PoolRoll)
-"""Acts after which something is at another version. A plan without any has nothing to do."""
+"""Acts after which something is at another version. A plan without any, and in which no group takes another one's place, has nothing to do."""
 _TELL = ("minors that EKS has", "subnets", "instance types", RESERVATIONS)
 
 
@@ -58,13 +58,18 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
         unchecked=_unchecked(estate, where, targets),
     )
     steps = _steps(estate, where, bare, targets, "")
-    if not any(isinstance(step.act, CHANGES) for step in steps):
+    if not any(isinstance(step.act, CHANGES) for step in steps) and not blue_green.standing_in(steps):
         raise NothingToDo(
             f"cluster {estate.cluster.name} is at {to}, and so is all of it: there is nothing to do"
         )
     bare = replace(bare, notes=(*bare.notes, *short_windows(steps, options)))
     surge = _surge(estate, steps, targets)
-    whole = replace(bare, steps=steps, costs=costs.of(bare.now, to, calendar, today, surge))
+    whole = replace(
+        bare,
+        steps=steps,
+        costs=costs.of(bare.now, to, calendar, today, surge),
+        notes=(*bare.notes, *blue_green.notes(where, options, steps)),
+    )
     id_ = identity(whole)
     return replace(whole, id=id_, steps=_steps(estate, where, bare, targets, id_))
 
@@ -87,15 +92,17 @@ def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, appro
     found: list[Step] = []
     for hop in plan.hops:
         for part in PARTS:
+            names = blue_green.standing_in(found)
             way = Way(
                 estate=estate,
-                placement=where,
+                placement=where.renamed(names),
                 hop=hop,
                 last=hop == plan.hops[-1],
                 targets=targets,
-                options=plan.options,
+                options=plan.options.renamed(names),
                 plan=approved,
                 today=today_of(estate),
+                instead=blue_green.standing_in(step for step in found if step.hop == hop.to),
             )
             for step in part(way):
                 found.append(step)
@@ -106,7 +113,7 @@ def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, appro
 def _known_groups(estate: Estate, options: Options) -> None:
     names = {one.name for one in estate.nodegroups}
     smoked = (one.group for one in options.smokes if one.group)
-    for name in (*options.no_surge, *smoked):
+    for name in (*options.no_surge, *options.blue_green, *smoked):
         if name not in names:
             raise CannotPlan(
                 f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"
@@ -155,7 +162,8 @@ def _surge(estate: Estate, steps: tuple[Step, ...], targets: Targets) -> tuple[c
         if group is not None:
             nodes, hours = nodes_on_top(estate, group), step.expected_s / 3600
             if isinstance(act, GroupCopy):
-                nodes, hours = act.size, _both_s(act, steps[number:]) / 3600
+                nodes = group.desired if act.size is None else act.size
+                hours = _both_s(act, steps[number:]) / 3600
             kind = next(iter(estate.types_of(group)), "")
             usd = targets.usd_per_hour.get(kind)
             found.append(

@@ -152,5 +152,10 @@ def expected_s(group: Nodegroup) -> float:
     return BOOT_S + batches(group) * (DRAIN_S + SETTLE_S) + BOOT_S
 
 
+def drain_s(group: Nodegroup) -> float:
+    """Where nobody has to be waited for."""
+    return max(1, group.desired) * DRAIN_S
+
+
 def at_most_s(group: Nodegroup) -> float:
     return (batches(group) + 1) * NODE_MOST_S

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from aliquot.eks.plan import giving_up
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
@@ -25,11 +26,14 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
     phases = {one.step: one.phase for one in standing}
     begun = [step for step in steps if phases.get(step.id) in (Phase.BEGUN, Phase.HELD, Phase.DONE)]
     to_come = [step for step in steps if phases.get(step.id) not in (Phase.DONE, Phase.LEFT)]
-    return tuple(
+    given_up = giving_up.left(steps, begun, to_come)
+    return given_up + tuple(
         step
         for number, step in enumerate(steps)
         if step in to_come
+        and step not in given_up
         and isinstance(step.act, _PUTTING_BACK)
+        and not (isinstance(step.act, ResumeGangs) and not step.act.uncordons)
         and not (isinstance(step.act, GroupRemoval) and not step.act.only_copy)
         and (
             any(_puts_back(step, one) for one in begun if one is not step)

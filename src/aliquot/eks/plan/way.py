@@ -31,6 +31,8 @@ class Way(Struct, frozen=True, kw_only=True):
     plan: str
     """Its id, which is what is approved."""
     today: date
+    instead: dict[str, str] = {}
+    """By node group that is gone since the hop began, the one in its place."""
 
     @property
     def cluster(self) -> str:

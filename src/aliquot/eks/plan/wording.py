@@ -24,6 +24,7 @@ from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_drain import GroupDrain
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
@@ -105,6 +106,8 @@ def by_hand(plan: Plan, step: Step) -> str:
             return "write down the labels, taints and `nvidia-smi mig -lgi` of each of these nodes"
         case RestoreGpus():
             return "label new nodes as the old ones were, wait for `nvidia.com/mig.config.state=success`, compare `kubectl get nodes -o yaml` (allocatable)"
+        case GroupDrain():
+            return f"`kubectl drain -l eks.amazonaws.com/nodegroup={step.act.group} --ignore-daemonsets --delete-emptydir-data`, once jobs that nobody can suspend have ended there; no --force, no --disable-eviction"
         case GroupHealth():
             return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.group}`: as many as before, Ready; `kubectl get pods -A --field-selector status.phase=Pending`: none more than before"
         case CanaryNode():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -108,16 +109,20 @@ def _extended(resource: str) -> bool:
     return "/" in resource and not resource.startswith(("kubernetes.io/", "attachable-volumes", "hugepages"))
 
 
-def missing(before: Counts, now: Counts, sizes: Mapping[str, int]) -> list[str]:
+def missing(
+    before: Counts, now: Counts, sizes: Mapping[str, int], instead: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """What there was and is no more although it is wanted, or is more than it was where that is bad. One line each. `sizes`: nodes that
-    groups are to have now, as far as AWS was asked: what an autoscaler or a person has made smaller is not missed."""
-    due = {group: min(ready, sizes.get(group, ready)) for group, ready in before.ready_nodes.items()}
+    groups are to have now, as far as AWS was asked: what an autoscaler or a person has made smaller is not missed. `instead`: by node
+    group, another one that stands in for it."""
+    were = {instead.get(group, group): ready for group, ready in before.ready_nodes.items()}
+    due = {group: min(ready, sizes.get(group, ready)) for group, ready in were.items()}
     found = [
         f"{_group(group)}: {now.ready_nodes.get(group, 0)} of {ready} nodes are ready"
         for group, ready in due.items()
         if now.ready_nodes.get(group, 0) < ready
     ]
-    if due == before.ready_nodes:
+    if due == were:
         found += [
             f"{name}: {now.resources.get(name, 0)} of {amount}"
             for name, amount in before.resources.items()

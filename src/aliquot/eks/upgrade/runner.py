@@ -206,7 +206,16 @@ class Runner:
         try:
             match write.verb:
                 case Verb.CREATE:
-                    await kube.create(write.resource, write.body)
+                    if write.subresource:
+                        await kube.create(
+                            write.resource,
+                            write.body,
+                            namespace,
+                            name=write.name,
+                            subresource=write.subresource,
+                        )
+                    else:
+                        await kube.create(write.resource, write.body)
                 case Verb.PATCH:
                     await kube.patch(
                         write.resource,

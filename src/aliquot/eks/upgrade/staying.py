@@ -1,15 +1,13 @@
 """Which pods did not leave nodes that were to be emptied, and whose budget says so: EKS names the nodes alone."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT
 from aliquot.eks.estate.objects import Meta, Pod
-from aliquot.eks.preflight.selecting import Labelled
+from aliquot.eks.upgrade.evictions import Budget, budgets_of, key, name_of
 from aliquot.kube.client import Client
 from aliquot.kube.errors import ApiError
 from aliquot.kube.resources import PODDISRUPTIONBUDGETS, PODS
-from aliquot.kube.selectors.errors import SelectorError
 
 _MIRROR = "kubernetes.io/config.mirror"
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -24,7 +22,8 @@ async def who_stays(kube: Client, nodes: Collection[str]) -> tuple[str, ...]:
     except ApiError:
         return ()
     left = [pod for pod in pods if pod.spec.node_name in nodes and evictable(pod.metadata, pod.status.phase)]
-    found = [_line(pod, _held_by(pod, budgets)) for pod in left]
+    of_pod = budgets_of(left, budgets)
+    found = [_line(pod, _holding(of_pod.get(key(pod), ()))) for pod in left]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
     return (*sorted(found)[:_NAMED], *more)
 
@@ -35,19 +34,11 @@ def evictable(pod: Meta, phase: str) -> bool:
     return not of_daemon and _MIRROR not in pod.annotations and phase not in _ENDED
 
 
-def _held_by(pod: Pod, budgets: Iterable[dict[str, Any]]) -> str:
-    """The budget that lets it not go now; empty: none."""
-    here = Labelled([(pod.metadata.namespace, pod.metadata.labels, pod)])
-    for budget in budgets:
-        metadata, spec, status = (budget.get(part) or {} for part in ("metadata", "spec", "status"))
-        if metadata.get("namespace") != pod.metadata.namespace or status.get("disruptionsAllowed", 0) > 0:
-            continue
-        try:
-            if here.selected(pod.metadata.namespace, spec.get("selector")):
-                return str(metadata.get("name", ""))
-        except SelectorError:
-            continue
-    return ""
+def _holding(budgets: Iterable[Budget]) -> str:
+    """The first of a pod's budgets that lets it not go now; empty: none."""
+    return next(
+        (name_of(one) for one in budgets if (one.get("status") or {}).get("disruptionsAllowed", 0) <= 0), ""
+    )
 
 
 def _line(pod: Pod, budget: str) -> str:

@@ -35,7 +35,8 @@ class Write(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.verb} {self.resource.kind} {where}"
+        part = f" ({self.subresource})" if self.subresource else ""
+        return f"{self.verb} {self.resource.kind} {where}{part}"
 
 
 class Writes(Struct, frozen=True, tag="writes"):

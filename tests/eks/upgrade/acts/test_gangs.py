@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aliquot.clock import parse_rfc3339
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
@@ -167,6 +168,25 @@ async def test_what_has_no_way_is_left_to_be_evicted_if_a_person_says_so(there: 
     assert await there.decided(EVICT) is None
     assert [one["metadata"]["labels"]["job"] for one in await there.training.pods()] == ["vj"]
     assert "left to be evicted: Job default/vj" in there.world.told[-1]
+
+
+@trained
+async def test_what_has_no_way_may_stay_and_others_go_on_elsewhere(there: Trained) -> None:
+    await there.begin(Job(VOLCANO, "vj", 1), Job(JOBSETS, "set", 2), nodes=3)
+    for number in range(2):
+        await there.training.node(f"green-{number}", "green")
+    resume = replace(RESUME, uncordons=False)
+    assert await there.world.go(replace(SUSPEND, may_stay=True), resume) is None
+    assert any("left to end by themselves: Job default/vj" in line for line in there.world.told)
+    pods = {one["metadata"]["labels"]["job"]: one["spec"]["nodeName"] for one in await there.training.pods()}
+    assert pods["vj"].startswith("gpu-")
+    assert pods["set"].startswith("green-")
+    cordoned = {
+        one["metadata"]["name"]
+        for one in (await there.world.kube.list(NODES)).items
+        if one["spec"].get("unschedulable")
+    }
+    assert cordoned == {"gpu-0", "gpu-1", "gpu-2"}
 
 
 @trained

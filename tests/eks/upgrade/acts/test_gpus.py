@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from typing import Any
 
+from msgspec.structs import replace
+
 from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus, SaveGpus
@@ -234,3 +236,17 @@ async def test_where_nobody_tells_of_drivers_nobody_waits_for_one(world: World) 
     await world.go(SAVE, WAIT, act)
     await rolled(world, "a")
     assert await world.approved("h") is None
+
+
+@on_virtual_time
+async def test_nodes_of_another_group_are_given_what_those_of_the_old_one_have(world: World) -> None:
+    world.account.nodegroup("gpu", 1)
+    await node(world, "old-0", "a", "1.31", team="vision")
+    held = await world.go(SAVE, WAIT, replace(RESTORE, instead={"gpu": "gpu-1-32"}))
+    assert held is not None
+    await node(world, "new-0", "a", "1.32")
+    await world.kube.patch(NODES, "new-0", {"metadata": {"labels": {GROUP_LABEL: "gpu-1-32"}}})
+    assert await world.approved("h") is None
+    assert (await labels(world, "new-0"))["team"] == "vision"
+    assert (await world.kube.get(NODES, "new-0"))["metadata"]["annotations"][RESTORED_FROM] == "old-0"
+    assert RESTORED_FROM not in (await world.kube.get(NODES, "old-0"))["metadata"].get("annotations", {})

@@ -257,3 +257,12 @@ async def test_one_that_could_not_be_made_is_made_anew_when_somebody_says_so(wor
     assert "CREATE_FAILED: AsgInstanceLaunchFailures" in held.why
     assert await world.again() is None
     assert world.account.group(CANARY.name)["status"] == "ACTIVE"
+
+
+def test_how_many_nodes_it_has_may_be_left_to_the_other_one() -> None:
+    as_many = GroupCopy(
+        cluster="prod", name="gpu-1-31", of="gpu", minor=M131, release="1.31.9-20260920", size=None
+    )
+    assert call_like(as_many, LIKE, "t", "r") == call_like(GREEN, LIKE, "t", "r")
+    grown = {**LIKE, "scalingConfig": {"minSize": 2, "maxSize": 9, "desiredSize": 7}}
+    assert call_like(as_many, grown, "t", "r").parameters["scalingConfig"] == grown["scalingConfig"]

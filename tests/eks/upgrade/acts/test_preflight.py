@@ -8,7 +8,8 @@ from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.upgrade.acts.preflight import Preflight, judged
 from aliquot.eks.upgrade.doing import Attempt
 from aliquot.eks.upgrade.verdicts import Done, Hold, Wait
-from tests.eks.plan.estates import M131, M132, NOW_S, estate, gpus
+from aliquot.kube.api.checkpoint import ON_REQUEST
+from tests.eks.plan.estates import M131, M132, NOW_S, estate, gpus, node, objects, worker
 
 RESERVED = estate(
     gpus("gpu", template="lt-1", template_version="1"),
@@ -46,3 +47,19 @@ def test_what_could_not_be_read_for_a_while_is_read_again_before_a_person_is_ask
     said = judged(act, seen, replace(ATTEMPT, now_s=NOW_S + after_s))
     assert isinstance(said, verdict)
     assert f"{unchecked.what}: {unchecked.why}" in said.why
+
+
+def test_of_a_group_that_another_one_takes_the_place_of_it_is_asked_for_all_nodes_and_for_no_haste() -> None:
+    reserved = replace(RESERVED, reservations=(replace(RESERVED.reservations[0], total=9, available=1),))
+    copied = replace(preflight(), copied=("gpu",))
+    held = judged(copied, reserved, ATTEMPT)
+    assert isinstance(held, Hold)
+    assert "2 nodes more come" in held.why
+    slow = worker("train", 0, "gpu-0")
+    slow["spec"]["terminationGracePeriodSeconds"] = 7200
+    slow["metadata"]["annotations"] = {ON_REQUEST: "true"}
+    found = estate(gpus("gpu"), objects=objects([node("gpu-0", "gpu")], [slow]))
+    rolled = judged(preflight(), found, ATTEMPT)
+    assert isinstance(rolled, Hold)
+    assert "its pods may take 120 min to end" in rolled.why
+    assert "120 min" not in str(judged(copied, found, ATTEMPT))

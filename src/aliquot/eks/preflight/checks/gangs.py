@@ -32,7 +32,8 @@ def judge(estate: Estate) -> Iterator[Finding]:
         if len(placed) > 1:
             yield _cut(gang, placed, gang.places(of_node))
     for pool in there:
-        if pool.group is not None:
+        # One that another takes the place of is emptied without EKS, and as long as it takes.
+        if pool.group is not None and not pool.group.copied:
             yield from _slow(pool)
 
 

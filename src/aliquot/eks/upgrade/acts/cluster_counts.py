@@ -32,6 +32,8 @@ class CountAfter(Struct, frozen=True, tag="count-after"):
     """Of EKS, which is asked how many nodes its groups are to have; empty: it is not."""
     settle_s: float = 900.0
     """Until then pods may still be on their way."""
+    instead: dict[str, str] = {}
+    """By node group that is gone, the one that stands in for it."""
 
 
 class SeenAfter(Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ def judged_after(act: CountAfter, seen: SeenAfter, attempt: Attempt) -> Verdict:
             "look yourself whether all is there; then go back, or plan anew",
         )
     before = msgspec.convert(kept, Counts)
-    gone = missing(before, seen.counts, seen.sizes)
+    gone = missing(before, seen.counts, seen.sizes, act.instead)
     if not gone:
         restarts = seen.counts.restarts - before.restarts
         told = f"; {restarts} more restarts in kube-system" if restarts > 0 else ""

@@ -23,6 +23,8 @@ class ResumeGangs(Struct, frozen=True, kw_only=True, tag="resume-gangs", rename=
     """Those for which they were suspended; empty: all."""
     run: str = ""
     """Whose; empty: of the run that this is a step of."""
+    uncordons: bool = True
+    """No: the nodes are to be emptied, and gangs go on elsewhere."""
     limit_s: float = 600.0
     """For their pods to run again. Who does not by then is told, and gone on from: others may have come before it."""
 
@@ -36,7 +38,7 @@ def judged(act: ResumeGangs, seen: Scene, attempt: Attempt) -> Verdict:
     uncordon = [
         writing.uncordon(node)
         for node in (seen.within(act.places) if act.places else seen.nodes)
-        if node.metadata.annotations.get(CORDONED_BY) == run
+        if act.uncordons and node.metadata.annotations.get(CORDONED_BY) == run
     ]
     if uncordon:
         return Writes(tuple(uncordon))

@@ -54,6 +54,8 @@ class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs", renam
     """What has no other way is scaled to none."""
     may_evict: bool = False
     """What has no way at all is left to be evicted."""
+    may_stay: bool = False
+    """What has no way at all is left where it is, and waited for later."""
 
 
 class Record(Struct, frozen=True, kw_only=True, rename=AS_WRITTEN):
@@ -113,7 +115,7 @@ def judged_to_suspend(act: SuspendGangs, seen: Scene, attempt: Attempt) -> Verdi
     here = _still_there(act, seen, ours)
     if here or waiting:
         return _waiting(act, here, waiting, kept, attempt)
-    return Done(_told(ever, gangs, ours, attempt))
+    return Done(_told(act, ever, gangs, ours, attempt))
 
 
 def _against(act: SuspendGangs, seen: Scene, ours: Sequence[Gang], attempt: Attempt) -> Hold | None:
@@ -235,7 +237,13 @@ def _waiting(
     )
 
 
-def _told(kept: Sequence[Record], gangs: Sequence[Gang], ours: Sequence[Gang], attempt: Attempt) -> str:
+def _told(
+    act: SuspendGangs,
+    kept: Sequence[Record],
+    gangs: Sequence[Gang],
+    ours: Sequence[Gang],
+    attempt: Attempt,
+) -> str:
     late = {
         name
         for key, names in attempt.kept.items()
@@ -248,24 +256,25 @@ def _told(kept: Sequence[Record], gangs: Sequence[Gang], ours: Sequence[Gang], a
     ]
     told = f"suspended: {_names(names)}" if names else "there was no gang to suspend"
     left = [gang for gang in gangs if gang not in ours]
-    return f"{told}; left to be evicted: {_names(left)}" if left else told
+    how = "to end by themselves" if act.may_stay and not act.may_evict else "to be evicted"
+    return f"{told}; left {how}: {_names(left)}" if left else told
 
 
-def _decided(kind: str, attempt: Attempt) -> bool:
+def decided(kind: str, attempt: Attempt) -> bool:
     return any(one.kind == kind and one.step in ("", attempt.step) for one in attempt.decisions)
 
 
 def _left(act: SuspendGangs, gang: Gang, attempt: Attempt) -> bool:
-    """To be evicted by EKS, as the plan or a person says."""
-    evict = act.may_evict or _decided(EVICT, attempt)
-    scale = act.may_scale or _decided(SCALE, attempt)
-    return evict and (gang.way is Way.NONE or (gang.way is Way.SCALE and not scale))
+    """To be evicted, as the plan or a person says, or to end by itself."""
+    left = act.may_evict or act.may_stay or decided(EVICT, attempt)
+    scale = act.may_scale or decided(SCALE, attempt)
+    return left and (gang.way is Way.NONE or (gang.way is Way.SCALE and not scale))
 
 
 def _unsuspendable(act: SuspendGangs, gang: Gang, attempt: Attempt) -> bool:
     if all(root.is_suspended for root in gang.roots):
         return False
-    scale = act.may_scale or _decided(SCALE, attempt)
+    scale = act.may_scale or decided(SCALE, attempt)
     return gang.way is Way.NONE or (gang.way is Way.SCALE and not scale)
 
 

@@ -33,6 +33,8 @@ class RestoreGpus(Struct, frozen=True, kw_only=True, tag="restore-gpus"):
     minor: Minor
     drivers: dict[str, str] = {}
     """By group, the branch of the driver that its new release has, as far as that is known."""
+    instead: dict[str, str] = {}
+    """By group, another one whose nodes take the places of its own."""
     limit_s: float = 1800.0
     """For GPUs to be cut and offered."""
 
@@ -66,7 +68,9 @@ async def look_to_save(act: SaveGpus, doors: Doors) -> Seen:
 
 
 async def look_to_restore(act: RestoreGpus, doors: Doors) -> Seen:
-    return Seen(nodes=await nodes_of(doors.kube, act.groups))
+    of_group = {group: act.instead.get(group, group) for group in act.groups}
+    found = await nodes_of(doors.kube, tuple(of_group.values()))
+    return Seen(nodes={group: found[other] for group, other in of_group.items()})
 
 
 async def nodes_of(kube: Client, groups: tuple[str, ...]) -> dict[str, tuple[SeenNode, ...]]:

@@ -38,8 +38,8 @@ class GroupCopy(Struct, frozen=True, kw_only=True, tag="group-copy"):
     """Empty: its AMI is its launch template's."""
     template: dict[str, str] = {}
     """`{"id": ..., "version": ...}`; empty: as the other one has it."""
-    size: int
-    """Nodes. How far it may grow and shrink is the other one's; a canary does neither."""
+    size: int | None
+    """Nodes; None: as many as the other one has by then. How far it may grow and shrink is the other one's; a canary does neither."""
     taints: tuple[Taint, ...] = ()
     """On top of those of the other one."""
     labels: dict[str, str] = {}
@@ -64,9 +64,8 @@ def call_like(act: GroupCopy, like: Mapping[str, Any], token: str, run: str) -> 
         key: str(one) for key, one in like.get("launchTemplate", {}).items() if key in ("id", "version")
     }
     limits = like.get("scalingConfig", {})
-    least, most = (
-        (act.size, act.size) if act.canary else (limits.get("minSize", 0), limits.get("maxSize", act.size))
-    )
+    size = limits.get("desiredSize", 0) if act.size is None else act.size
+    least, most = (size, size) if act.canary else (limits.get("minSize", 0), limits.get("maxSize", size))
     of_template = ("diskSize", "remoteAccess") if not template else ()
     of_lasting = ("updateConfig", "nodeRepairConfig", "warmPoolConfig") if not act.canary else ()
     parameters: dict[str, Any] = {
@@ -75,7 +74,7 @@ def call_like(act: GroupCopy, like: Mapping[str, Any], token: str, run: str) -> 
         "scalingConfig": {
             "minSize": least,
             "maxSize": most,
-            "desiredSize": min(max(act.size, least), most),
+            "desiredSize": min(max(size, least), most),
         },
         "subnets": list(like["subnets"]),
         "nodeRole": like["nodeRole"],

@@ -2,7 +2,9 @@
 
 from msgspec import Struct
 
+from aliquot.eks.upgrade.acts import group_drain
 from aliquot.eks.upgrade.acts.group_copy import COPY_OF, RUN, group_or_none
+from aliquot.eks.upgrade.acts.group_drain import GroupDrain
 from aliquot.eks.upgrade.acts.group_issues import told_issues
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Keep, Verdict, Wait
@@ -17,6 +19,8 @@ class GroupRemoval(Struct, frozen=True, kw_only=True, tag="group-removal"):
     name: str
     only_copy: bool
     """Only if this run made it as a copy of another one."""
+    first: GroupDrain | None = None
+    """How it is emptied, should anybody be there once more; None: whoever is there leaves as EKS has it."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -24,6 +28,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Empty: it is gone."""
     tags: dict[str, str] = {}
     issues: tuple[str, ...] = ()
+    drained: group_drain.Seen | None = None
 
 
 def call_of(act: GroupRemoval, _token: str = "") -> Call:
@@ -35,7 +40,12 @@ async def look(act: GroupRemoval, doors: Doors) -> Seen:
     told = await group_or_none(doors, act.cluster, act.name)
     if told is None:
         return Seen()
-    return Seen(status=told["status"], tags=told.get("tags", {}), issues=told_issues(told))
+    return Seen(
+        status=told["status"],
+        tags=told.get("tags", {}),
+        issues=told_issues(told),
+        drained=None if act.first is None else await group_drain.look(act.first, doors),
+    )
 
 
 def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
@@ -55,6 +65,10 @@ def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
     if seen.status == "DELETE_FAILED" and begun in attempt.kept:
         said = "; ".join(seen.issues) or "EKS does not say why"
         return Hold(f"{named} could not be deleted: {said}", "put that right, then retry")
+    if act.first is not None and seen.drained is not None:
+        emptied = group_drain.judged(act.first, seen.drained, attempt)
+        if not isinstance(emptied, Done):
+            return emptied
     return call_of(act)
 
 

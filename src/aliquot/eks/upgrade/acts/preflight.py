@@ -33,6 +33,8 @@ class Preflight(Struct, frozen=True, tag="preflight"):
     helm: bool = False
     minimal: tuple[str, ...] = ()
     """Node groups that the plan rolls with the strategy MINIMAL, however they are configured now."""
+    copied: tuple[str, ...] = ()
+    """Those that another one takes the place of."""
 
 
 async def look(act: Preflight, doors: Doors) -> Estate:
@@ -48,7 +50,7 @@ def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
         today=datetime.fromtimestamp(seen.read_s, UTC).date(),
         has=frozenset(Need),
         sightings=seen.sightings,
-        estate=_as_rolled(seen, act.minimal),
+        estate=_as_rolled(seen, act),
         unchecked=seen.unchecked,
     )
     result = judge(subject, CHECKS, act.waivers)
@@ -68,9 +70,14 @@ def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
     return Hold(f"{result.summary}: {'; '.join(named[:_NAMED])}{more}", todo)
 
 
-def _as_rolled(estate: Estate, minimal: tuple[str, ...]) -> Estate:
+def _as_rolled(estate: Estate, act: Preflight) -> Estate:
     groups = (
-        replace(one, strategy=Strategy.MINIMAL) if one.name in minimal else one for one in estate.nodegroups
+        replace(
+            one,
+            strategy=Strategy.MINIMAL if one.name in act.minimal else one.strategy,
+            copied=one.name in act.copied,
+        )
+        for one in estate.nodegroups
     )
     return replace(estate, nodegroups=tuple(groups))
 

@@ -18,6 +18,7 @@ from aliquot.eks.upgrade.acts import (
     gpu_restore,
     group_config,
     group_copy,
+    group_drain,
     group_health,
     group_removal,
     group_roll,
@@ -46,6 +47,7 @@ from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_drain import GroupDrain
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
@@ -74,6 +76,7 @@ Act: TypeAlias = (
     | Freeze
     | GroupConfig
     | GroupCopy
+    | GroupDrain
     | GroupHealth
     | GroupRemoval
     | GroupRoll
@@ -107,6 +110,7 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     Freeze: freeze.FREEZE,
     GroupConfig: group_config.DOING,
     GroupCopy: group_copy.DOING,
+    GroupDrain: group_drain.DOING,
     GroupHealth: group_health.DOING,
     GroupRemoval: group_removal.DOING,
     GroupRoll: group_roll.DOING,

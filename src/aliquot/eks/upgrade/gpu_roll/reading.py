@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 class Scene(Struct, frozen=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
     gangs: tuple[Gang, ...] = ()
     """Of the whole cluster."""
     marked: tuple[Thing, ...] = ()
@@ -62,6 +63,7 @@ async def scene(kube: Client, *, with_marked: bool = False) -> Scene:
         read |= wanted
     return Scene(
         nodes=tuple(nodes),
+        pods=tuple(pods),
         gangs=drawn(pods, things),
         marked=tuple(one for one in things.values() if SUSPENDED_BY in one.metadata.annotations),
     )
