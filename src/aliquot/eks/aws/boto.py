@@ -20,7 +20,7 @@ from botocore.signers import RequestSigner
 
 from aliquot import __version__
 from aliquot.clock import SystemClock
-from aliquot.eks.aws import regions
+from aliquot.eks.aws import regions, sessions
 from aliquot.eks.aws.api import (
     DENIED,
     EXPIRED,
@@ -66,7 +66,7 @@ class Boto:
         self._endpoints = endpoints or {}
         self._profile = profile
         try:
-            self._session = botocore.session.Session(profile=profile)
+            self._session = sessions.session(profile)
             self._session.get_scoped_config()
             # botocore reads AWS_DEFAULT_REGION alone; the command line and all other SDKs go by AWS_REGION first.
             found = region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")

@@ -9,6 +9,8 @@ import botocore.session
 from botocore.model import OperationModel, OperationNotFoundError, Shape, StructureShape
 from botocore.validate import ParamValidator
 
+from aliquot.eks.aws import sessions
+
 
 def against_model(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:
     """A line for each thing that is wrong with it; none: AWS would read it."""
@@ -31,7 +33,7 @@ def against_model(service: str, operation: str, parameters: Mapping[str, Any]) -
 
 @cache
 def _session() -> botocore.session.Session:
-    return botocore.session.Session()
+    return sessions.session()
 
 
 @cache

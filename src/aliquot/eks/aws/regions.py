@@ -3,10 +3,12 @@
 import botocore.exceptions
 import botocore.session
 
+from aliquot.eks.aws import sessions
+
 
 def problem(region: str, session: botocore.session.Session | None = None) -> str:
     """One line; empty: there may be such a region."""
-    known = session or botocore.session.Session()
+    known = session or sessions.session()
     try:
         if region.split() == [region]:
             known.get_partition_for_region(region)
