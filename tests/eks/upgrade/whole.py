@@ -256,10 +256,11 @@ class Cluster:
 @dataclass
 class Whole:
     account: Account
+    server: ApiServer
     clock: VirtualClock
     api: Direct
     cluster: Cluster
-    transport: AsgiTransport
+    transport: Transport
     rng: random.Random
     ahead_s: float
 
@@ -330,7 +331,7 @@ async def whole(
     if pools:
         cluster.karpenter = await _with_pools(admin, clock)
     try:
-        yield Whole(account, clock, api, cluster, transport, rng, ahead_s)
+        yield Whole(account, server, clock, api, cluster, transport, rng, ahead_s)
     finally:
         server.stop()
         store.close()
