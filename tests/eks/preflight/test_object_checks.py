@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight import pod_templates
 from aliquot.eks.preflight.checks import (
     budgets,
     cluster_behaviour,
@@ -225,6 +224,8 @@ PODS = [
     (pod(volumes=[{"name": "d", "hostPath": {"path": "/var/run/docker.sock"}}]), "1.32", [BLOCK]),
     (pod(volumes=[{"name": "d", "rbd": {}}]), "1.31", [BLOCK]),
     (pod(volumes=[{"name": "d", "cephfs": {}}]), "1.30", []),
+    (pod(volumes=[{"name": "d", "awsElasticBlockStore": {}}]), "1.31", [BLOCK]),
+    (pod(volumes=[{"name": "d", "cinder": {}}]), "1.31", [WARN]),
     (pod(volumes=[{"name": "d", "gitRepo": {"repository": "x"}}]), "1.36", [BLOCK]),
     (
         pod(annotations={"container.apparmor.security.beta.kubernetes.io/c": "runtime/default"}),
@@ -239,8 +240,8 @@ PODS = [
 @pytest.mark.parametrize(("one", "to", "found"), PODS)
 def test_pods_that_newer_minors_take_otherwise(one: dict[str, Any], to: str, found: list[Severity]) -> None:
     minors = (Minor(1, 22), Minor.parse(to))
-    live = pod_templates.running(Objects(pods=pods(one)))
-    assert [finding.severity for finding in pod_behaviour.judge(live, *minors)] == found
+    live = Objects(pods=pods(one))
+    assert [finding.severity for finding in pod_behaviour.judge_running(live, *minors)] == found
     template = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -249,7 +250,7 @@ def test_pods_that_newer_minors_take_otherwise(one: dict[str, Any], to: str, fou
     }
     for text in (json.dumps({"apiVersion": "v1", "kind": "Pod", **one}), json.dumps(template)):
         written = [sighting for sighting in in_text(text, "f.json") if isinstance(sighting, Sighting)]
-        judged = list(pod_behaviour.judge(pod_templates.written(tuple(written)), *minors))
+        judged = list(pod_behaviour.judge_written(tuple(written), live, *minors))
         assert [finding.severity for finding in judged] == found
         assert all(finding.file == "f.json" for finding in judged)
 
@@ -259,7 +260,7 @@ def test_pods_of_workloads_are_told_once() -> None:
     owned["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web", "controller": True}]
     template = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"template": owned}}
     objects = Objects(pods=pods(owned), workloads={"Deployment": workloads(template)})
-    found = list(pod_behaviour.judge(pod_templates.running(objects), Minor(1, 30), Minor(1, 31)))
+    found = list(pod_behaviour.judge_running(objects, Minor(1, 30), Minor(1, 31)))
     assert [one.what for one in found] == ["Deployment shop/web"]
 
 
@@ -279,7 +280,8 @@ CLUSTERS = [
     (things("PersistentVolume", spec={"csi": {}}), "1.31", []),
     (things("StorageClass", provisioner="kubernetes.io/rbd"), "1.31", [BLOCK]),
     (things("StorageClass", provisioner="kubernetes.io/aws-ebs"), "1.31", [BLOCK]),
-    (things("ClusterRoleBinding", subjects=[{"name": "system:anonymous"}]), "1.32", [WARN]),
+    (things("ClusterRoleBinding", subjects=[{"name": "system:anonymous"}]), "1.32", [BLOCK]),
+    (things("ClusterRoleBinding", subjects=[{"name": "system:anonymous"}]), "1.33", [WARN]),
     (
         things(
             "ClusterRoleBinding",

@@ -57,7 +57,17 @@ def test_json_has_stable_fields() -> None:
     told = as_json.document(WHOLE)
     assert told["blocked"] is True
     assert (told["now"], told["to"], told["findings"][0]["minor"]) == ("1.31", "1.33", "1.32")
-    assert set(told) == {"subject", "now", "to", "findings", "unchecked", "passed", "blocked", "summary"}
+    assert set(told) == {
+        "subject",
+        "now",
+        "to",
+        "findings",
+        "unchecked",
+        "passed",
+        "notMade",
+        "blocked",
+        "summary",
+    }
 
 
 def test_sarif_has_lines_rules_and_suppressions() -> None:

@@ -6,7 +6,7 @@ selects AMIs says itself of which minor they are. A NodeClaim that is deleted ha
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -119,14 +119,19 @@ def made_for_gpus(pool: Pool) -> bool:
     return any(str(one.get("key", "")).startswith("nvidia.com/") for one in pool.template.get("taints") or ())
 
 
+def selected_by(terms: Iterable[Mapping[str, Any]]) -> str:
+    """How a class without an alias takes its AMIs."""
+    by = sorted({str(key) for one in terms for key in one if key != "owner"})
+    return f"AMIs by {' and '.join(by) or 'nothing'}"
+
+
 def node_class(told: Mapping[str, Any]) -> NodeClass:
     terms = [one for one in (told.get("spec") or {}).get("amiSelectorTerms") or () if isinstance(one, dict)]
     alias = next((str(one["alias"]) for one in terms if one.get("alias")), "")
-    by = sorted({key for one in terms for key in one if key != "owner"})
     return NodeClass(
         name=told["metadata"]["name"],
         alias=alias,
-        how=f"alias {alias}" if alias else f"AMIs by {' and '.join(by) or 'nothing'}",
+        how=f"alias {alias}" if alias else selected_by(terms),
         images=tuple(
             Image(id=one.get("id", ""), name=one.get("name", ""))
             for one in (told.get("status") or {}).get("amis") or ()

@@ -1,12 +1,13 @@
 """What speaks against an upgrade, and what could not be looked at."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
 from aliquot.eks.versions.changes import Severity
 from aliquot.eks.versions.minor import Minor
 
-__all__ = ["Finding", "Severity", "Unchecked", "of_sighting"]
+__all__ = ["Finding", "Severity", "Unchecked", "at", "of_sighting"]
 
 ORDER = {Severity.BLOCK: 0, Severity.WARN: 1, Severity.INFO: 2}
 
@@ -48,16 +49,17 @@ class Finding(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 def of_sighting(
     sighting: Sighting, *, check: str, severity: Severity, why: str, fix: str, minor: Minor | None
 ) -> Finding:
-    return Finding(
-        check=check,
-        severity=severity,
+    return at(sighting, Finding(check=check, severity=severity, what="", why=why, fix=fix, minor=minor))
+
+
+def at(sighting: Sighting, finding: Finding) -> Finding:
+    """The same, of what was seen there."""
+    return replace(
+        finding,
         what=sighting.object,
         where=str(sighting.where),
         owner=sighting.owner,
         labels=tuple(sorted((key, str(value)) for key, value in sighting.labels.items())),
-        why=why,
-        fix=fix,
-        minor=minor,
         file=sighting.where.file,
         line=sighting.where.line,
     )

@@ -6,7 +6,7 @@ from aliquot.eks.preflight import waivers as waiving
 from aliquot.eks.preflight.checks.table import Check
 from aliquot.eks.preflight.findings import Finding, Unchecked
 from aliquot.eks.preflight.subject import Subject
-from aliquot.eks.preflight.verdict import Preflight
+from aliquot.eks.preflight.verdict import NotMade, Preflight
 from aliquot.eks.preflight.waivers import Waiver
 
 
@@ -15,8 +15,11 @@ def judge(subject: Subject, checks: Sequence[Check], waivers: tuple[Waiver, ...]
     unchecked = list(subject.unchecked)
     made: list[str] = []
     open_: set[str] = set()
+    not_made: list[NotMade] = []
     for check in checks:
-        if check.needs in subject.has:
+        if check.needs not in subject.has:
+            not_made.append(NotMade(check=check.id, needs=check.needs))
+        else:
             for one in check.judge(subject):
                 if isinstance(one, Unchecked):
                     unchecked.append(one)
@@ -35,4 +38,5 @@ def judge(subject: Subject, checks: Sequence[Check], waivers: tuple[Waiver, ...]
         findings=tuple(sorted(set(judged), key=lambda one: one.order)),
         unchecked=tuple(dict.fromkeys(unchecked)),
         passed=tuple(passed),
+        not_made=tuple(dict.fromkeys(not_made)),
     )

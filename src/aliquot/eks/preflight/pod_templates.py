@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Meta, Objects, PodSpec
+from aliquot.eks.preflight.fields import mapping, mappings
 from aliquot.eks.sightings.sighting import Sighting, Trace
 
 _PATHS: dict[str, tuple[str, ...]] = {
@@ -44,17 +45,17 @@ def written(sightings: tuple[Sighting, ...]) -> Iterator[PodTemplate]:
         if not isinstance(part, dict) or not isinstance(part.get("spec"), dict):
             continue
         spec, metadata = part["spec"], part.get("metadata")
-        containers = [*_list(spec.get("containers")), *_list(spec.get("initContainers"))]
+        containers = [*mappings(spec.get("containers")), *mappings(spec.get("initContainers"))]
         yield PodTemplate(
             what=sighting.object,
             where=str(sighting.where),
             file=sighting.where.file,
             line=sighting.where.line,
             owner=sighting.owner,
-            annotations=_dict(_dict(metadata).get("annotations")),
-            volumes=tuple(_list(spec.get("volumes"))),
+            annotations=mapping(mapping(metadata).get("annotations")),
+            volumes=tuple(mappings(spec.get("volumes"))),
             images=tuple(str(one.get("image", "")) for one in containers),
-            security=tuple(_dict(one.get("securityContext")) for one in (spec, *containers)),
+            security=tuple(mapping(one.get("securityContext")) for one in (spec, *containers)),
         )
 
 
@@ -82,11 +83,3 @@ def _typed(what: str, meta: Meta, spec: PodSpec) -> PodTemplate:
 
 def _named(meta: Meta) -> str:
     return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-
-
-def _list(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

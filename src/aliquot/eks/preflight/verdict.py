@@ -5,6 +5,7 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct
 
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.subject import Need
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.minor import Minor
 
@@ -25,7 +26,18 @@ class FailOn(StrEnum):
     WARN = "warn"
 
 
-class Preflight(Struct, frozen=True, kw_only=True):
+class NotMade(Struct, frozen=True, kw_only=True):
+    """A check, or a part of it, for which what it looks at was not asked: nobody wanted that, so it is no failure."""
+
+    check: str
+    needs: Need
+
+    @property
+    def why(self) -> str:
+        return _NOT_ASKED[self.needs]
+
+
+class Preflight(Struct, frozen=True, kw_only=True, rename="camel"):
     subject: str
     """A cluster, or where the manifests are."""
     now: Minor
@@ -34,7 +46,8 @@ class Preflight(Struct, frozen=True, kw_only=True):
     """In `Finding.order`."""
     unchecked: tuple[Unchecked, ...]
     passed: tuple[str, ...]
-    """Checks that found nothing, and could look at all they need."""
+    """Checks that found nothing, and could read all they looked at; `not_made` says of which there was more to look at."""
+    not_made: tuple[NotMade, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """Of findings that nobody decided to live with."""
@@ -58,8 +71,24 @@ class Preflight(Struct, frozen=True, kw_only=True):
         counts += [f"{len(self.unchecked)} unchecked"] if self.unchecked else []
         hop = f"{self.now} to {self.to}"
         if any(one.blocks for one in self.findings):
-            return f"{self.subject}, {hop}: blocked: {', '.join(counts)}"
-        return f"{self.subject}, {hop}: {', '.join(counts) or 'nothing speaks against it'}"
+            return f"{self.subject}, {hop}: blocked: {', '.join(counts)}{self._without}"
+        return f"{self.subject}, {hop}: {', '.join(counts) or 'nothing speaks against it'}{self._without}"
+
+    @property
+    def not_made_by_reason(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Ids of checks, by why."""
+        by = {why: tuple(one.check for one in self.not_made if one.why == why) for why in _NOT_ASKED.values()}
+        return tuple((why, ids) for why, ids in by.items() if ids)
+
+    @property
+    def _without(self) -> str:
+        reasons = ", ".join(why for why, _ in self.not_made_by_reason)
+        return f" ({reasons})" if reasons else ""
 
 
+_NOT_ASKED = {
+    Need.SIGHTINGS: "no manifests were read",
+    Need.OBJECTS: "no cluster was asked",
+    Need.AWS: "AWS was not asked",
+}
 _WORDS = ((Severity.BLOCK, "blocking"), (Severity.WARN, "warnings"), (Severity.INFO, "to know"))

@@ -35,6 +35,11 @@ def shipped() -> tuple[Change, ...]:
     return document("changes.yaml", tuple[Change, ...])
 
 
+@cache
+def row(id_: str) -> Change:
+    return next(change for change in shipped() if change.id == id_)
+
+
 def between(now: Minor, then: Minor) -> tuple[Change, ...]:
     """What a cluster meets on its way from one minor to another, in order."""
     return tuple(change for change in shipped() if now < change.minor <= then)

@@ -1,15 +1,19 @@
 """PodDisruptionBudgets that let nobody go, and workloads that have nobody else while their node is emptied."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aliquot.eks.estate.objects import Objects, Pod, Workload
-from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight import written
+from aliquot.eks.preflight.fields import mapping
+from aliquot.eks.preflight.findings import Finding, Severity, at
 from aliquot.eks.preflight.pools import some
 from aliquot.eks.preflight.selecting import Labelled
+from aliquot.eks.sightings.sighting import Sighting, Trace
 
 CHECK = "budgets"
 REPLICAS = "single-replicas"
+_FIX = "let it allow one disruption at least: more replicas, or maxUnavailable: 1"
 
 
 def judge(objects: Objects) -> Iterator[Finding]:
@@ -37,9 +41,26 @@ def judge(objects: Objects) -> Iterator[Finding]:
                 severity=severity,
                 what=named,
                 why=f"{why}: the node of {some(names)} cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
-                fix="let it allow one disruption at least: more replicas, or maxUnavailable: 1",
+                fix=_FIX,
             )
     yield from _several(over)
+
+
+def judge_written(sightings: Iterable[Sighting], *, with_cluster: bool) -> Iterator[Finding]:
+    """Those that let nobody go whoever they select. Of releases that are in a cluster which is looked at, the cluster says more."""
+    traces = (Trace.FILE,) if with_cluster else (Trace.FILE, Trace.HELM)
+    for sighting, body in written.manifests(sightings, ("PodDisruptionBudget",), traces):
+        spec = mapping(body, "spec")
+        for field, never in (("maxUnavailable", ("0", "0%")), ("minAvailable", ("100%",))):
+            if str(spec.get(field)) in never:
+                finding = Finding(
+                    check=CHECK,
+                    severity=Severity.BLOCK,
+                    what="",
+                    why=f"{field} {spec[field]} allows no disruption, ever: nodes with pods that it selects cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
+                    fix=_FIX,
+                )
+                yield at(sighting, finding)
 
 
 def _several(over: Mapping[tuple[str, str], list[str]]) -> Iterator[Finding]:

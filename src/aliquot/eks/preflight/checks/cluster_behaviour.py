@@ -1,154 +1,172 @@
-"""What a cluster has, beside its pods, that newer minors take otherwise."""
+"""What a cluster has, or is to have, beside its pods, that newer minors take otherwise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight import ebs_driver, written
+from aliquot.eks.preflight.ebs_driver import EbsDriver
+from aliquot.eks.preflight.fields import mapping, mappings, texts
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.sightings.sighting import Sighting
+from aliquot.eks.versions import changes
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "cluster-behaviour"
+_KINDS = ("PersistentVolume", "StorageClass", "ConfigMap", "ClusterRoleBinding", "Service")
 _ANONYMOUS = frozenset({"system:unauthenticated", "system:anonymous"})
 _KUBERNETES_OWN = frozenset({"system:public-info-viewer"})
 """Kubernetes binds it to whoever comes; the paths it is for stay open."""
-_IN_TREE_EBS = "kubernetes.io/aws-ebs"
-_DRIVERS = frozenset({"DaemonSet", "Deployment"})
-"""Kinds that a CSI driver consists of."""
 _CEPH = "kubernetes.io/rbd"
-_NO_DEFAULT_CLASS = Minor(1, 30)
+_USE_CEPH_CSI = "use the CSI driver of Ceph"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _LIMIT_PLUGINS = ("EBSLimits", "CinderLimits", "AzureDiskLimits", "GCEPDLimits")
 
 
+class _Hop:
+    """From one minor to another: what changes there, by its id in versions/data/changes.yaml."""
+
+    def __init__(self, now: Minor, to: Minor) -> None:
+        self._now, self._to = now, to
+
+    def is_beyond(self, id_: str) -> bool:
+        return changes.row(id_).minor <= self._to
+
+    def meets(self, id_: str) -> bool:
+        return self._now < changes.row(id_).minor <= self._to
+
+    def finding(
+        self, id_: str, what: str, why: str, fix: str, *, severity: Severity | None = None
+    ) -> Finding:
+        row = changes.row(id_)
+        return Finding(
+            check=CHECK,
+            severity=severity or row.severity,
+            what=what,
+            why=why,
+            fix=fix,
+            minor=row.minor if row.minor > self._now else None,
+        )
+
+
 def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
-    yield from _volumes(objects, to)
-    if now < _NO_DEFAULT_CLASS <= to:
-        yield from _default_class(objects)
-    if to >= Minor(1, 31):
-        yield from _limit_plugins(objects)
-    if to >= Minor(1, 32):
-        yield from _anonymous(objects)
-    if to >= Minor(1, 35):
-        yield from _ipvs(objects)
-    if to >= Minor(1, 36):
-        yield from _external_ips(objects)
-        yield from _selinux(objects)
+    hop, driver = _Hop(now, to), ebs_driver.unless_unread(objects)
+    for kind in _KINDS:
+        for one in objects.of(kind):
+            yield from _judged(hop, driver, kind, one)
+    if hop.meets("no-default-class"):
+        yield from _default_class(hop, objects)
+    if hop.is_beyond("selinux-labels"):
+        yield from _selinux(hop, objects)
 
 
-def _volumes(objects: Objects, to: Minor) -> Iterator[Finding]:
-    for one in objects.of("PersistentVolume"):
-        spec = one.get("spec") or {}
-        named = f"PersistentVolume {one['metadata']['name']}"
-        if to >= Minor(1, 31) and ("cephfs" in spec or "rbd" in spec):
-            yield _finding(
-                named,
-                Severity.BLOCK,
-                Minor(1, 31),
-                "in-tree volumes cephfs and rbd are not mounted any more",
-                "use the CSI driver of Ceph",
-            )
-        if to >= Minor(1, 26) and "cinder" in spec:
-            yield _finding(
-                named,
-                Severity.WARN,
-                Minor(1, 26),
-                "the in-tree volume cinder is gone",
-                "use the CSI driver of Cinder",
-            )
-        if "awsElasticBlockStore" in spec and _lacks_ebs_driver(objects):
-            yield _no_ebs_driver(named)
-    for one in objects.of("StorageClass"):
-        named, provisioner = f"StorageClass {one['metadata']['name']}", one.get("provisioner", "")
-        if provisioner == _CEPH and to >= Minor(1, 31):
-            yield _finding(
-                named, Severity.BLOCK, Minor(1, 31), f"{_CEPH} is gone", "use the CSI driver of Ceph"
-            )
-        if provisioner == _IN_TREE_EBS and _lacks_ebs_driver(objects):
-            yield _no_ebs_driver(named)
+def judge_written(
+    sightings: Sequence[Sighting], objects: Objects | None, now: Minor, to: Minor
+) -> Iterator[Finding]:
+    """`objects`: of the cluster that they go to, if that was looked at. What takes all of a cluster is not judged of files."""
+    driver = ebs_driver.of_manifests(sightings, objects)
+    yield from written.judged(sightings, _KINDS, partial(_judged, _Hop(now, to), driver))
 
 
-def _no_ebs_driver(what: str) -> Finding:
-    why = f"{_IN_TREE_EBS} is served by the EBS CSI driver alone, which is not there"
-    return _finding(what, Severity.BLOCK, None, why, "install the add-on aws-ebs-csi-driver")
+def _judged(hop: _Hop, driver: EbsDriver, kind: str, one: Mapping[str, Any]) -> Iterator[Finding]:
+    meta = mapping(one, "metadata")
+    name, namespace = str(meta.get("name", "")), str(meta.get("namespace", ""))
+    named = (
+        f"{kind} {namespace}/{name}" if namespace and kind in ("ConfigMap", "Service") else f"{kind} {name}"
+    )
+    match kind:
+        case "PersistentVolume":
+            yield from _volume(hop, driver, named, mapping(one, "spec"))
+        case "StorageClass":
+            yield from _storage_class(hop, driver, named, one.get("provisioner"))
+        case "ConfigMap":
+            values = [text for text in mapping(one, "data").values() if isinstance(text, str)]
+            yield from _limit_plugins(hop, named, "\n".join(values))
+            if name in ("kube-proxy", "kube-proxy-config"):
+                yield from _ipvs(hop, named, values)
+        case "ClusterRoleBinding":
+            if name not in _KUBERNETES_OWN:
+                yield from _anonymous(hop, named, mappings(one.get("subjects")))
+        case "Service":
+            if texts(mapping(one, "spec").get("externalIPs")) and hop.is_beyond("external-ips"):
+                why = "externalIPs are deprecated (gone in 1.43)"
+                yield hop.finding("external-ips", named, why, "use a load balancer or a gateway")
 
 
-def _default_class(objects: Objects) -> Iterator[Finding]:
+def _volume(hop: _Hop, driver: EbsDriver, named: str, spec: Mapping[str, Any]) -> Iterator[Finding]:
+    if hop.is_beyond("ceph-in-tree") and ("cephfs" in spec or "rbd" in spec):
+        why = "in-tree volumes cephfs and rbd are not mounted any more"
+        yield hop.finding("ceph-in-tree", named, why, _USE_CEPH_CSI)
+    if hop.is_beyond("cinder-in-tree") and "cinder" in spec:
+        why = "the in-tree volume cinder is gone"
+        yield hop.finding("cinder-in-tree", named, why, "use the CSI driver of Cinder")
+    if "awsElasticBlockStore" in spec:
+        yield from _ebs(hop, driver, named)
+
+
+def _storage_class(hop: _Hop, driver: EbsDriver, named: str, provisioner: object) -> Iterator[Finding]:
+    if provisioner == _CEPH and hop.is_beyond("ceph-in-tree"):
+        yield hop.finding("ceph-in-tree", named, f"{_CEPH} is gone", _USE_CEPH_CSI)
+    if provisioner == ebs_driver.IN_TREE:
+        yield from _ebs(hop, driver, named)
+
+
+def _ebs(hop: _Hop, driver: EbsDriver, named: str) -> Iterator[Finding]:
+    if driver is not EbsDriver.THERE and hop.is_beyond("ebs-in-tree"):
+        yield hop.finding("ebs-in-tree", named, driver.why, ebs_driver.FIX, severity=driver.severity)
+
+
+def _default_class(hop: _Hop, objects: Objects) -> Iterator[Finding]:
     classes = objects.of("StorageClass")
     if classes and not any(
-        (one["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for one in classes
+        mapping(one, "metadata", "annotations").get(_DEFAULT_CLASS) == "true" for one in classes
     ):
-        yield _finding(
+        yield hop.finding(
+            "no-default-class",
             "StorageClasses",
-            Severity.WARN,
-            _NO_DEFAULT_CLASS,
             "none is the default, and EKS marks none any more: claims without a class wait for ever",
             f'annotate one: {_DEFAULT_CLASS}: "true"',
         )
 
 
-def _limit_plugins(objects: Objects) -> Iterator[Finding]:
-    for one in objects.of("ConfigMap"):
-        text = "\n".join((one.get("data") or {}).values())
-        named = [plugin for plugin in _LIMIT_PLUGINS if plugin in text]
-        if named and "KubeSchedulerConfiguration" in text:
-            yield _finding(
-                _named("ConfigMap", one),
-                Severity.WARN,
-                Minor(1, 31),
-                f"it names {', '.join(named)}, which the scheduler does not have any more",
-                "take them out: NodeVolumeLimits counts volumes of CSI drivers",
-            )
+def _limit_plugins(hop: _Hop, named: str, text: str) -> Iterator[Finding]:
+    found = [plugin for plugin in _LIMIT_PLUGINS if plugin in text]
+    if found and "KubeSchedulerConfiguration" in text and hop.is_beyond("volume-limit-plugins"):
+        yield hop.finding(
+            "volume-limit-plugins",
+            named,
+            f"it names {', '.join(found)}, which the scheduler does not have any more",
+            "take them out: NodeVolumeLimits counts volumes of CSI drivers",
+        )
 
 
-def _lacks_ebs_driver(objects: Objects) -> bool:
-    """Where workloads could not be listed nobody can say so."""
-    return not _DRIVERS.intersection(objects.unread) and not any(
-        "ebs" in one.metadata.name and "csi" in one.metadata.name
-        for kind in _DRIVERS
-        for one in objects.workloads.get(kind, ())
-    )
+def _anonymous(hop: _Hop, named: str, subjects: list[dict[str, Any]]) -> Iterator[Finding]:
+    who = sorted({str(subject.get("name", "")) for subject in subjects} & _ANONYMOUS)
+    if who and hop.is_beyond("anonymous-requests"):
+        yield hop.finding(
+            "anonymous-requests",
+            named,
+            f"it lets {', '.join(who)} in, and from 1.32 on whoever is not signed in gets /healthz, /livez and /readyz alone",
+            "let whoever uses it sign in",
+            # Whom it hits it has hit already.
+            severity=None if hop.meets("anonymous-requests") else Severity.WARN,
+        )
 
 
-def _anonymous(objects: Objects) -> Iterator[Finding]:
-    for one in objects.of("ClusterRoleBinding"):
-        who = sorted({subject.get("name", "") for subject in one.get("subjects") or ()} & _ANONYMOUS)
-        if who and one["metadata"]["name"] not in _KUBERNETES_OWN:
-            yield _finding(
-                f"ClusterRoleBinding {one['metadata']['name']}",
-                Severity.WARN,
-                Minor(1, 32),
-                f"it lets {', '.join(who)} in, and from 1.32 on whoever is not signed in gets /healthz, /livez and /readyz alone",
-                "let whoever uses it sign in",
-            )
+def _ipvs(hop: _Hop, named: str, values: list[str]) -> Iterator[Finding]:
+    if hop.is_beyond("ipvs-deprecated") and any(
+        "mode: ipvs" in text or 'mode: "ipvs"' in text for text in values
+    ):
+        yield hop.finding(
+            "ipvs-deprecated",
+            named,
+            "kube-proxy runs in mode ipvs, which is deprecated (off by default in 1.40, gone in 1.43)",
+            "nftables is what stays",
+        )
 
 
-def _ipvs(objects: Objects) -> Iterator[Finding]:
-    for one in objects.of("ConfigMap"):
-        if one["metadata"]["name"] in ("kube-proxy", "kube-proxy-config") and any(
-            "mode: ipvs" in text or 'mode: "ipvs"' in text for text in (one.get("data") or {}).values()
-        ):
-            yield _finding(
-                f"ConfigMap kube-system/{one['metadata']['name']}",
-                Severity.WARN,
-                Minor(1, 35),
-                "kube-proxy runs in mode ipvs, which is deprecated (off by default in 1.40, gone in 1.43)",
-                "nftables is what stays",
-            )
-
-
-def _external_ips(objects: Objects) -> Iterator[Finding]:
-    for one in objects.of("Service"):
-        if (one.get("spec") or {}).get("externalIPs"):
-            yield _finding(
-                _named("Service", one),
-                Severity.WARN,
-                Minor(1, 36),
-                "externalIPs are deprecated (gone in 1.43)",
-                "use a load balancer or a gateway",
-            )
-
-
-def _selinux(objects: Objects) -> Iterator[Finding]:
+def _selinux(hop: _Hop, objects: Objects) -> Iterator[Finding]:
     """A volume is mounted with one label, so whoever shares it with another label does not start any more."""
     labels: dict[tuple[str, str], set[str]] = {}
     for pod in objects.pods:
@@ -165,19 +183,9 @@ def _selinux(objects: Objects) -> Iterator[Finding]:
                 labels.setdefault((pod.metadata.namespace, claim), set()).add(label)
     for (namespace, claim), found in sorted(labels.items()):
         if len(found) > 1:
-            yield _finding(
+            yield hop.finding(
+                "selinux-labels",
                 f"PersistentVolumeClaim {namespace}/{claim}",
-                Severity.WARN,
-                Minor(1, 36),
                 "pods of different SELinux labels share it: on nodes that enforce SELinux (Bottlerocket) the volume is mounted with one label, and the others do not start",
                 "give them one label, or seLinuxChangePolicy: Recursive",
             )
-
-
-def _finding(what: str, severity: Severity, minor: Minor | None, why: str, fix: str) -> Finding:
-    return Finding(check=CHECK, severity=severity, what=what, why=why, fix=fix, minor=minor)
-
-
-def _named(kind: str, one: Mapping[str, Any]) -> str:
-    meta = one["metadata"]
-    return f"{kind} {meta.get('namespace', '')}/{meta['name']}"

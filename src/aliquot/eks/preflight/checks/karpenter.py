@@ -4,14 +4,17 @@ Karpenter sees a new minor as drift: as soon as the control plane has it, nodes 
 allow, and whatever may not be disrupted holds its node.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT, node_class
+from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT, selected_by
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import POOL_LABEL
+from aliquot.eks.preflight import written
 from aliquot.eks.preflight.deployed import with_image
+from aliquot.eks.preflight.fields import mapping, mappings
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.sightings.sighting import Sighting
 from aliquot.eks.versions import karpenter
 from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
@@ -30,6 +33,11 @@ def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
     for one in objects.of("NodePool"):
         yield from _node_pool(one, now, to)
     yield from _held(objects)
+
+
+def judge_written(sightings: Iterable[Sighting], now: Minor, to: Minor) -> Iterator[Finding]:
+    """Classes in files and releases."""
+    yield from written.judged(sightings, ("EC2NodeClass",), lambda _, one: _node_class(one, now, to))
 
 
 def judge_autoscaler(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
@@ -78,8 +86,8 @@ def _version(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
 
 
 def _node_class(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Finding]:
-    spec, named = one.get("spec") or {}, f"EC2NodeClass {one['metadata']['name']}"
-    terms = [term for term in spec.get("amiSelectorTerms") or () if isinstance(term, dict)]
+    spec, named = mapping(one, "spec"), f"EC2NodeClass {mapping(one, 'metadata').get('name', '')}"
+    terms = mappings(spec.get("amiSelectorTerms"))
     aliases = [str(term.get("alias", "")) for term in terms]
     if spec.get("amiFamily") == "AL2" or any(alias.startswith("al2@") for alias in aliases):
         ends = to > LAST_AL2
@@ -94,7 +102,7 @@ def _node_class(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Findi
         yield _finding(
             named,
             Severity.INFO,
-            f"it selects {node_class(one).how}: its nodes stay at their kubelet until that is another one",
+            f"it selects {selected_by(terms)}: its nodes stay at their kubelet until that is another one",
             f"let it select AMIs of {to} after the control plane",
             None,
         )

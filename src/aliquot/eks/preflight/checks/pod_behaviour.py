@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight import ebs_driver, pod_templates
+from aliquot.eks.preflight.ebs_driver import EbsDriver
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.pod_templates import PodTemplate
+from aliquot.eks.sightings.sighting import Sighting
+from aliquot.eks.versions import changes
+from aliquot.eks.versions.changes import Change
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "pod-behaviour"
@@ -16,15 +22,20 @@ _DOCKER = ("/var/run/docker.sock", "/run/docker.sock")
 class _Rule(Struct, frozen=True, kw_only=True):
     change: str
     """Its id in versions/data/changes.yaml."""
-    minor: Minor
-    severity: Severity
     hits: Callable[[PodTemplate], bool]
     why: str
     fix: str
 
+    @property
+    def row(self) -> Change:
+        return changes.row(self.change)
+
 
 def _volume(*kinds: str) -> Callable[[PodTemplate], bool]:
     return lambda pod: any(kind in volume for volume in pod.volumes for kind in kinds)
+
+
+_EBS = _volume("awsElasticBlockStore")
 
 
 def _docker(pod: PodTemplate) -> bool:
@@ -47,48 +58,42 @@ def _ingress_nginx(pod: PodTemplate) -> bool:
 RULES = (
     _Rule(
         change="dockershim",
-        minor=Minor(1, 24),
-        severity=Severity.BLOCK,
         hits=_docker,
         why="it mounts Docker's socket, and nodes have no Docker",
         fix="use containerd's, or do without",
     ),
     _Rule(
         change="apparmor-fields",
-        minor=Minor(1, 30),
-        severity=Severity.WARN,
         hits=_apparmor_annotation,
         why="AppArmor's annotations are on their way out",
         fix="write securityContext.appArmorProfile",
     ),
     _Rule(
+        change="cinder-in-tree",
+        hits=_volume("cinder"),
+        why="the in-tree volume cinder is gone",
+        fix="use the CSI driver of Cinder",
+    ),
+    _Rule(
         change="ceph-in-tree",
-        minor=Minor(1, 31),
-        severity=Severity.BLOCK,
         hits=_volume("cephfs", "rbd"),
         why="in-tree volumes cephfs and rbd are not mounted any more",
         fix="use the CSI driver of Ceph",
     ),
     _Rule(
         change="apparmor-deprecated",
-        minor=Minor(1, 34),
-        severity=Severity.INFO,
         hits=_apparmor,
         why="AppArmor is deprecated",
         fix="nothing yet; seccomp and user namespaces are what stays",
     ),
     _Rule(
         change="ingress-nginx",
-        minor=Minor(1, 35),
-        severity=Severity.WARN,
         hits=_ingress_nginx,
         why="Ingress NGINX has had no maintainers since March 2026",
         fix="move to a Gateway API controller, or to another Ingress controller",
     ),
     _Rule(
         change="git-repo-volumes",
-        minor=Minor(1, 36),
-        severity=Severity.BLOCK,
         hits=_volume("gitRepo"),
         why="kubelet refuses gitRepo volumes, and the API takes them as before: the pod would hang",
         fix="clone in an init container into an emptyDir",
@@ -96,22 +101,42 @@ RULES = (
 )
 
 
-def judge(pods: Iterable[PodTemplate], now: Minor, to: Minor) -> Iterator[Finding]:
+def judge(pods: Iterable[PodTemplate], driver: EbsDriver, now: Minor, to: Minor) -> Iterator[Finding]:
     for pod in pods:
         for rule in RULES:
-            if rule.minor > to or not rule.hits(pod):
+            row = rule.row
+            if row.minor > to or not rule.hits(pod):
                 continue
-            if rule.minor <= now and rule.severity is Severity.INFO:
+            if row.minor <= now and row.severity is Severity.INFO:
                 continue
-            yield Finding(
-                check=CHECK,
-                severity=rule.severity,
-                what=pod.what,
-                where=pod.where,
-                file=pod.file,
-                line=pod.line,
-                owner=pod.owner,
-                why=rule.why,
-                fix=rule.fix,
-                minor=rule.minor if rule.minor > now else None,
-            )
+            yield _finding(pod, row, now, row.severity, rule.why, rule.fix)
+        if driver is not EbsDriver.THERE and _EBS(pod):
+            row = changes.row("ebs-in-tree")
+            yield _finding(pod, row, now, driver.severity, driver.why, ebs_driver.FIX)
+
+
+def judge_running(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
+    yield from judge(pod_templates.running(objects), ebs_driver.unless_unread(objects), now, to)
+
+
+def judge_written(
+    sightings: tuple[Sighting, ...], objects: Objects | None, now: Minor, to: Minor
+) -> Iterator[Finding]:
+    """`objects`: of the cluster that they go to, if that was looked at."""
+    driver = ebs_driver.of_manifests(sightings, objects)
+    yield from judge(pod_templates.written(sightings), driver, now, to)
+
+
+def _finding(pod: PodTemplate, row: Change, now: Minor, severity: Severity, why: str, fix: str) -> Finding:
+    return Finding(
+        check=CHECK,
+        severity=severity,
+        what=pod.what,
+        where=pod.where,
+        file=pod.file,
+        line=pod.line,
+        owner=pod.owner,
+        why=why,
+        fix=fix,
+        minor=row.minor if row.minor > now else None,
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight.fields import mappings, texts
 from aliquot.eks.preflight.findings import Finding, Severity, of_sighting
 from aliquot.eks.sightings.sighting import Sighting, Trace
 from aliquot.eks.versions.minor import Minor
@@ -53,23 +54,23 @@ def judge_written(sightings: Iterable[Sighting], now: Minor, to: Minor) -> Itera
 
 def _loose(kind: str, body: Mapping[str, Any]) -> Iterator[str]:
     if kind == "EndpointSlice":
-        for endpoint in _dicts(body.get("endpoints")):
-            yield from (one for one in _texts(endpoint.get("addresses")) if _loose_address(one))
+        for endpoint in mappings(body.get("endpoints")):
+            yield from (one for one in texts(endpoint.get("addresses")) if _loose_address(one))
         return
     spec = body.get("spec")
     if not isinstance(spec, dict):
         return
     if kind == "Service":
-        addresses = _texts(spec.get("externalIPs")) + _texts([spec.get("loadBalancerIP")])
+        addresses = texts(spec.get("externalIPs")) + texts([spec.get("loadBalancerIP")])
         yield from (one for one in addresses if _loose_address(one))
-        yield from (one for one in _texts(spec.get("loadBalancerSourceRanges")) if _loose_network(one))
+        yield from (one for one in texts(spec.get("loadBalancerSourceRanges")) if _loose_network(one))
     elif kind == "NetworkPolicy":
         for direction, peers in (("ingress", "from"), ("egress", "to")):
-            for rule in _dicts(spec.get(direction)):
-                for peer in _dicts(rule.get(peers)):
+            for rule in mappings(spec.get(direction)):
+                for peer in mappings(rule.get(peers)):
                     block = peer.get("ipBlock")
                     if isinstance(block, dict):
-                        networks = _texts([block.get("cidr")]) + _texts(block.get("except"))
+                        networks = texts([block.get("cidr")]) + texts(block.get("except"))
                         yield from (one for one in networks if _loose_network(one))
 
 
@@ -88,11 +89,3 @@ def _loose_network(network: str) -> bool:
     except ValueError:
         return True
     return network != network.strip()
-
-
-def _texts(value: Any) -> list[str]:
-    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

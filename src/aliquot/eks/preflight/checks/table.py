@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight import components, pod_templates
+from aliquot.eks.preflight import components
 from aliquot.eks.preflight.checks import (
     addon_builds,
     addresses,
@@ -54,6 +54,10 @@ def _objects(subject: Subject) -> Objects:
     return objects
 
 
+def _seen(subject: Subject) -> Objects | None:
+    return subject.estate.objects if subject.estate is not None else None
+
+
 CHECKS = (
     Check(
         id=removed_apis.CHECK,
@@ -64,7 +68,7 @@ CHECKS = (
             s.removals,
             s.now,
             s.to,
-            components.versions(s.estate.objects if s.estate is not None else None, s.components),
+            components.versions(_seen(s), s.components),
         ),
     ),
     Check(
@@ -77,13 +81,19 @@ CHECKS = (
         id=pod_behaviour.CHECK,
         title="Pods that newer minors take otherwise",
         needs=Need.SIGHTINGS,
-        judge=lambda s: pod_behaviour.judge(pod_templates.written(s.sightings), s.now, s.to),
+        judge=lambda s: pod_behaviour.judge_written(s.sightings, _seen(s), s.now, s.to),
     ),
     Check(
         id=pod_behaviour.CHECK,
         title="Pods that newer minors take otherwise",
         needs=Need.OBJECTS,
-        judge=lambda s: pod_behaviour.judge(pod_templates.running(_objects(s)), s.now, s.to),
+        judge=lambda s: pod_behaviour.judge_running(_objects(s), s.now, s.to),
+    ),
+    Check(
+        id=cluster_behaviour.CHECK,
+        title="Volumes, bindings, services and proxies that newer minors take otherwise",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: cluster_behaviour.judge_written(s.sightings, _seen(s), s.now, s.to),
     ),
     Check(
         id=cluster_behaviour.CHECK,
@@ -198,6 +208,12 @@ CHECKS = (
     Check(
         id=budgets.CHECK,
         title="PodDisruptionBudgets that can never be met",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: budgets.judge_written(s.sightings, with_cluster=_seen(s) is not None),
+    ),
+    Check(
+        id=budgets.CHECK,
+        title="PodDisruptionBudgets that can never be met",
         needs=Need.OBJECTS,
         judge=lambda s: budgets.judge(_objects(s)),
     ),
@@ -230,6 +246,12 @@ CHECKS = (
         title="Certificates of webhooks, aggregated APIs and conversions",
         needs=Need.OBJECTS,
         judge=lambda s: certificates.judge(_objects(s), s.now, s.to, s.today),
+    ),
+    Check(
+        id=karpenter.CHECK,
+        title="Karpenter, its NodePools and NodeClasses",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: karpenter.judge_written(s.sightings, s.now, s.to),
     ),
     Check(
         id=karpenter.CHECK,

@@ -13,4 +13,7 @@ def document(preflight: Preflight) -> dict[str, Any]:
     for one in told["findings"]:
         if "labels" in one:
             one["labels"] = dict(one["labels"])
+    for missing, one in zip(told["notMade"], preflight.not_made, strict=True):
+        missing["why"] = one.why
+        del missing["needs"]
     return {**told, "blocked": any(one.blocks for one in preflight.findings), "summary": preflight.summary}

@@ -1,4 +1,4 @@
-"""As JUnit's XML, which CI systems show as tests: one for each finding, and one for each check that passed."""
+"""As JUnit's XML, which CI systems show as tests: one for each finding, each check that passed, and each that was not made."""
 
 import re
 from xml.etree import ElementTree
@@ -10,7 +10,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 def text(preflight: Preflight) -> str:
     failures = [one for one in preflight.findings if one.blocks]
-    tests = len(preflight.findings) + len(preflight.passed) + len(preflight.unchecked)
+    tests = sum(
+        len(all_) for all_ in (preflight.findings, preflight.passed, preflight.unchecked, preflight.not_made)
+    )
     suite = ElementTree.Element(
         "testsuite",
         name=_clean(f"preflight of {preflight.subject}, {preflight.now} to {preflight.to}"),
@@ -33,6 +35,9 @@ def text(preflight: Preflight) -> str:
     for one in preflight.unchecked:
         case = ElementTree.SubElement(suite, "testcase", classname="unchecked", name=_clean(one.what))
         ElementTree.SubElement(case, "skipped", message=_clean(f"not checked: {one.why}"))
+    for missing in preflight.not_made:
+        case = ElementTree.SubElement(suite, "testcase", classname=missing.check, name=missing.why)
+        ElementTree.SubElement(case, "skipped", message=f"not made: {missing.why}")
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -27,6 +27,10 @@ def document(preflight: Preflight, titles: dict[str, str]) -> dict[str, Any]:
         {"level": "warning", "message": {"text": f"not checked: {one.what}: {one.why}"}}
         for one in preflight.unchecked
     ]
+    notifications += [
+        {"level": "note", "message": {"text": f"not made: {', '.join(ids)}: {why}"}}
+        for why, ids in preflight.not_made_by_reason
+    ]
     seen: Counter[str] = Counter()
     results = []
     for finding in preflight.findings:

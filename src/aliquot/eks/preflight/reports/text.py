@@ -22,6 +22,8 @@ def _lines(preflight: Preflight) -> Iterator[str]:
         yield from _finding(finding)
     for one in preflight.unchecked:
         yield f"{'not checked':{_WIDE}} {one.what}: {one.why}"
+    for why, ids in preflight.not_made_by_reason:
+        yield f"{'not made':{_WIDE}} {', '.join(ids)}: {why}"
     yield preflight.summary
 
 
