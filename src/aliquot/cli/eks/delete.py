@@ -8,6 +8,7 @@ import click
 
 from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.parameters import looking_option
+from aliquot.cli.eks.records import RecordOptions, record_options
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what goes, and take nothing away.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @looking_option
+@record_options
 @aws_options
 def delete(
     cluster: str | None,
@@ -33,6 +35,7 @@ def delete(
     dry_run: bool,
     yes: bool,
     poll_s: float,
+    records: RecordOptions,
     aws: AwsOptions,
 ) -> None:
     """Take away CLUSTER with all that was made for it, also where it was only half made.
@@ -56,12 +59,14 @@ def delete(
             metadata = read(file).config.metadata
             cluster, aws = metadata.name, aws.at(metadata.region, file)
         door = aws.connect()
-        asyncio.run(_delete(door, str(cluster), dry_run=dry_run, yes=yes, poll_s=poll_s))
+        asyncio.run(_delete(door, str(cluster), records, dry_run=dry_run, yes=yes, poll_s=poll_s))
     except (DocumentError, Failure, NotGone, Stays) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool, poll_s: float) -> None:
+async def _delete(
+    door: "Boto", cluster: str, records: RecordOptions, *, dry_run: bool, yes: bool, poll_s: float
+) -> None:
     from aliquot.eks.provision.deleting import Deletion
     from aliquot.eks.provision.names import Names
 
@@ -81,10 +86,25 @@ async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool, poll_
                 click.echo(one.title)
         if dry_run:
             return
+        _nobody_upgrades(records, cluster, api.region)
         if not yes:
             click.confirm(f"These {len(found)} go. Take them away?", abort=True, err=True)
         await work.run()
     click.echo(f"nothing of {cluster} is left")
+
+
+def _nobody_upgrades(records: RecordOptions, cluster: str, region: str) -> None:
+    """As far as the journal that is given, or lies where it does, knows. Raises click.ClickException."""
+    from aliquot.eks.upgrade import lookup
+
+    if not records.is_there:
+        return
+    with records.journal() as kept:
+        going = [one for one in lookup.elsewhere(kept.runs(), cluster) if one.region in (region, "")]
+    if going:
+        raise click.ClickException(
+            f"{cluster} is in run {going[0].id}, which is not over: end it first (aliquot eks abort {cluster} --leave)"
+        )
 
 
 def _say(line: str) -> None:

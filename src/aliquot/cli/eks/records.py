@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aliquot.eks.upgrade.journal import Journal, Run
 
 _DATA = "aliquot/eks"
+_FILE = "journal.db"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,11 @@ class RecordOptions:
         state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
         return Path(state) / _DATA
 
+    @property
+    def is_there(self) -> bool:
+        """Somebody has begun a journal here, or says where one is."""
+        return self.journal_url is not None or (self.directory / _FILE).exists()
+
     @contextmanager
     def journal(self) -> Iterator["Journal"]:
         """What goes wrong with the journal, or is held in it, ends the command in one line."""
@@ -44,7 +50,7 @@ class RecordOptions:
         try:
             if self.journal_url is None:
                 place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            opened = Journal(self.journal_url or f"sqlite:///{place}/journal.db")
+            opened = Journal(self.journal_url or f"sqlite:///{place}/{_FILE}")
             try:
                 yield opened
             finally:
