@@ -7,13 +7,17 @@ import pytest
 
 from aliquot.eks.estate.estate import SecurityGroup, Template
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight.checks import told_changes
+from aliquot.eks.preflight.checks import pod_behaviour, told_changes
+from aliquot.eks.preflight.checks import user_data as user_data_check
 from aliquot.eks.preflight.checks.table import CHECKS, TITLES
+from aliquot.eks.preflight.findings import Finding
 from aliquot.eks.preflight.judging import judge
 from aliquot.eks.preflight.subject import Need, Subject
 from aliquot.eks.sightings.requests import SHA1_COUNTERS
 from aliquot.eks.sightings.sighting import Sighting, Trace, Where
-from aliquot.eks.versions.changes import Change, shipped
+from aliquot.eks.versions.amis import LAST_AL2
+from aliquot.eks.versions.changes import Change, row, shipped
+from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import estate, group, nodes, pods
 
 
@@ -35,6 +39,11 @@ def user_data(text: str) -> dict[str, Any]:
 def written(api_version: str, kind: str) -> dict[str, Any]:
     where = Where(trace=Trace.LAST_APPLIED)
     return {"sightings": (Sighting(api_version=api_version, kind=kind, name="x", where=where),)}
+
+
+def in_file(api_version: str, kind: str, **body: Any) -> dict[str, Any]:
+    where = Where(trace=Trace.FILE, file="f.yaml", line=1)
+    return {"sightings": (Sighting(api_version=api_version, kind=kind, name="x", where=where, body=body),)}
 
 
 def asked(api_version: str, kind: str) -> dict[str, Any]:
@@ -68,6 +77,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "no-default-class": thing("StorageClass", provisioner="ebs.csi.aws.com"),
     "apparmor-fields": pod(APPARMOR),
     "apparmor-ga": pod(APPARMOR),
+    "container-runtime-flag": user_data("--container-runtime=remote"),
     "kubelet-keep-volumes": user_data("--keep-terminated-pod-volumes=true"),
     "ceph-in-tree": thing("PersistentVolume", spec={"rbd": {}}),
     "cloud-provider-flag": user_data("--cloud-provider=aws"),
@@ -99,7 +109,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "ingress-nginx": pod(image="registry.k8s.io/ingress-nginx/controller:v1.12.1"),
     "git-repo-volumes": pod(volumes=[{"name": "d", "gitRepo": {"repository": "x"}}]),
     "selinux-labels": {"pods": pods(*LABELLED)},
-    "strict-addresses": thing("Service", spec={"loadBalancerSourceRanges": ["10.0.0.1/8"]}),
+    "strict-addresses": in_file("v1", "Service", spec={"loadBalancerSourceRanges": ["10.0.0.1/8"]}),
     "external-ips": thing("Service", spec={"externalIPs": ["1.2.3.4"]}),
     "workload-v1alpha1": written("scheduling.k8s.io/v1alpha1", "Workload"),
     "static-pod-references": user_data("> /etc/kubernetes/manifests/a.yaml secretKeyRef: {}"),
@@ -108,6 +118,24 @@ PLANTED: dict[str, dict[str, Any]] = {
     "node-pool-balanced": thing("NodePool", spec=AUTO_MODE),
     "removed-in-1-37": written("networking.k8s.io/v1beta1", "IPAddress"),
     "workload-v1alpha2": written("scheduling.k8s.io/v1alpha2", "PodGroup"),
+}
+OTHER_MINORS: dict[str, Minor | None] = {
+    # It hits whatever the hop, or has hit already.
+    **dict.fromkeys(
+        (
+            "ebs-in-tree-code",
+            "apparmor-ga",
+            "al2-last",
+            "containerd-1-last",
+            "endpoints-deprecated",
+            "efa-egress",
+            "ipvs-warning",
+        )
+    ),
+    # When it ends, of what is deprecated at the hop.
+    "volume-attributes-ga": Minor(1, 37),
+    # AL2 has no AMIs before cgroup v1 is refused.
+    "cgroup-v1-refused": Minor(1, 33),
 }
 LOOKED_AT = [change for change in shipped() if change.check]
 
@@ -154,8 +182,8 @@ def subject(change: Change, what: dict[str, Any]) -> Subject:
     )
 
 
-def found(change: Change, what: dict[str, Any]) -> set[str]:
-    return {one.check for one in judge(subject(change, what), CHECKS).findings}
+def found(change: Change, what: dict[str, Any]) -> tuple[Finding, ...]:
+    return judge(subject(change, what), CHECKS).findings
 
 
 def test_each_change_that_a_check_looks_for_is_planted_here() -> None:
@@ -163,10 +191,23 @@ def test_each_change_that_a_check_looks_for_is_planted_here() -> None:
     assert {change.check for change in LOOKED_AT} <= set(TITLES)
 
 
+def test_the_tables_agree_on_the_last_minor_of_al2() -> None:
+    assert (row("al2-last").minor, row("al2-gone").minor) == (LAST_AL2, LAST_AL2.next)
+
+
+def test_checks_go_by_rows_that_there_are() -> None:
+    for rule in pod_behaviour.RULES:
+        assert rule.row.id == rule.change
+    for flag in user_data_check.FLAGS:
+        assert row(flag.change).check == user_data_check.CHECK
+
+
 @pytest.mark.parametrize("change", LOOKED_AT, ids=lambda change: change.id)
 def test_a_change_is_found_where_it_hits(change: Change) -> None:
-    assert change.check in found(change, PLANTED[change.id])
-    assert change.check not in found(change, {})
+    there, without = found(change, PLANTED[change.id]), found(change, {})
+    assert change.check not in {one.check for one in without}
+    expected = (change.severity, OTHER_MINORS.get(change.id, change.minor))
+    assert expected in {(one.severity, one.minor) for one in there if one.check == change.check}
 
 
 @pytest.mark.parametrize("change", [one for one in shipped() if not one.check], ids=lambda one: one.id)

@@ -16,7 +16,6 @@ from aliquot.eks.preflight.checks import (
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.sightings.files import in_text
 from aliquot.eks.sightings.sighting import Sighting
-from aliquot.eks.versions import changes
 from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import pods, web, workloads
 
@@ -262,11 +261,6 @@ def test_pods_of_workloads_are_told_once() -> None:
     objects = Objects(pods=pods(owned), workloads={"Deployment": workloads(template)})
     found = list(pod_behaviour.judge_running(objects, Minor(1, 30), Minor(1, 31)))
     assert [one.what for one in found] == ["Deployment shop/web"]
-
-
-def test_rules_are_of_changes_that_are_known() -> None:
-    known = {change.id for change in changes.shipped()}
-    assert {rule.change for rule in pod_behaviour.RULES} <= known
 
 
 def things(kind: str, **one: Any) -> Objects:

@@ -27,7 +27,6 @@ class Change(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw
     """By what it shows whom it hits; empty: by nothing."""
     check: str = ""
     """Of the preflight, that looks at it; empty: it is told to whoever takes the hop."""
-    not_rechecked: bool = False
 
 
 @cache

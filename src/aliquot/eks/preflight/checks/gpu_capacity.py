@@ -18,6 +18,7 @@ from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.pools import Pool, gpu_families, pool_name, pools
 from aliquot.eks.preflight.surge import nodes_on_top
+from aliquot.eks.versions import changes
 from aliquot.eks.versions.drivers import Family
 from aliquot.eks.versions.minor import Minor
 
@@ -136,7 +137,7 @@ def _efa(estate: Estate, group: Nodegroup, template: Template) -> Iterator[Findi
     if known and not any(one.from_itself and one.to_itself for one in known):
         yield Finding(
             check=CHECK,
-            severity=Severity.WARN,
+            severity=changes.row("efa-egress").severity,
             what=pool_name(GROUP_LABEL, group.name),
             where=f"security group {', '.join(one.id for one in known)}",
             why=f"its {template.efa} EFA interfaces have no security group that lets all traffic {_lacks(known)} itself: new nodes do not reach each other by EFA, and NCCL falls back to TCP or hangs",

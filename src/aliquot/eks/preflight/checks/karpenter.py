@@ -15,14 +15,12 @@ from aliquot.eks.preflight.deployed import with_image
 from aliquot.eks.preflight.fields import mapping, mappings
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.sightings.sighting import Sighting
-from aliquot.eks.versions import karpenter
-from aliquot.eks.versions.amis import LAST_AL2
+from aliquot.eks.versions import changes, karpenter
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "karpenter"
 AUTOSCALER = "cluster-autoscaler"
 _AUTO_MODE = "eks.amazonaws.com"
-_BALANCED = Minor(1, 37)
 _DEFAULT_BUDGET = "10%"
 
 
@@ -90,13 +88,14 @@ def _node_class(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Findi
     terms = mappings(spec.get("amiSelectorTerms"))
     aliases = [str(term.get("alias", "")) for term in terms]
     if spec.get("amiFamily") == "AL2" or any(alias.startswith("al2@") for alias in aliases):
-        ends = to > LAST_AL2
+        last_al2, gone = changes.row("al2-last"), changes.row("al2-gone")
+        ends = to >= gone.minor
         yield _finding(
             named,
-            Severity.BLOCK if ends else Severity.WARN,
-            f"it is of AL2, and {LAST_AL2} is the last minor with AMIs of it",
+            (gone if ends else last_al2).severity,
+            f"it is of AL2, and {last_al2.minor} is the last minor with AMIs of it",
             "move its NodePools to a class of al2023 or bottlerocket",
-            LAST_AL2.next if ends and now <= LAST_AL2 else None,
+            gone.minor if now < gone.minor <= to else None,
         )
     if terms and not any(aliases):
         yield _finding(
@@ -113,13 +112,14 @@ def _node_pool(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Findin
     disruption = spec.get("disruption") or {}
     template = (spec.get("template") or {}).get("spec") or {}
     of_auto_mode = (template.get("nodeClassRef") or {}).get("group") == _AUTO_MODE
-    if of_auto_mode and now < _BALANCED <= to and "consolidationPolicy" not in disruption:
+    balanced = changes.row("node-pool-balanced")
+    if of_auto_mode and now < balanced.minor <= to and "consolidationPolicy" not in disruption:
         yield _finding(
             named,
-            Severity.WARN,
-            f"it says no consolidationPolicy: Auto Mode takes Balanced from {_BALANCED} on",
+            balanced.severity,
+            f"it says no consolidationPolicy: Auto Mode takes Balanced from {balanced.minor} on",
             "say which you want",
-            _BALANCED,
+            balanced.minor,
         )
     budgets = [
         budget

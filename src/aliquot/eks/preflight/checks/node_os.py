@@ -7,30 +7,31 @@ from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.versions.amis import LAST_AL2
+from aliquot.eks.versions import changes
+from aliquot.eks.versions.changes import Change
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "node-os"
-_CGROUP_V1, _LAST_CONTAINERD_1 = Minor(1, 35), Minor(1, 35)
 _AL2 = "Amazon Linux 2"
 """As its nodes say it. AL2023 says `Amazon Linux 2023` and a release."""
 
 
 def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
+    last_al2, gone, cgroup_v1 = (changes.row(id_) for id_ in ("al2-last", "al2-gone", "cgroup-v1-refused"))
     for group in estate.nodegroups:
         if not group.ami_type.startswith("AL2_"):
             continue
-        ends = to > LAST_AL2
-        last = f"{LAST_AL2} is the last minor with AL2"
-        if to >= _CGROUP_V1:
-            last += f", and from {_CGROUP_V1} on kubelet does not start under its cgroup v1"
+        ends = to >= gone.minor
+        last = f"{last_al2.minor} is the last minor with AL2"
+        if to >= cgroup_v1.minor:
+            last += f", and from {cgroup_v1.minor} on kubelet does not start under its cgroup v1"
         yield Finding(
             check=CHECK,
-            severity=Severity.BLOCK if ends else Severity.WARN,
+            severity=(gone if ends else last_al2).severity,
             what=f"node group {group.name}",
             why=f"{group.ami_type}: {last}; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
             fix="make a new group of AL2023 beside it, move the work over, then delete this one",
-            minor=LAST_AL2.next if ends else None,
+            minor=gone.minor if ends else None,
         )
 
 
@@ -43,17 +44,18 @@ def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding
         runtime = node.status.node_info.container_runtime_version
         if runtime.startswith("containerd://1."):
             by_runtime[runtime, node.metadata.labels.get(GROUP_LABEL) in rolled].append(node.metadata.name)
+    last_containerd_1 = changes.row("containerd-1-last")
     for (runtime, replaced), names in sorted(by_runtime.items()):
-        severity = Severity.INFO if replaced else _severity(to)
+        severity = Severity.INFO if replaced else _severity(last_containerd_1, to)
         yield Finding(
             check=CHECK,
             severity=severity,
             what=f"{len(names)} nodes, {sorted(names)[0]} first",
-            why=f"they have {runtime}; {_LAST_CONTAINERD_1} is the last minor that goes with containerd 1",
+            why=f"they have {runtime}; {last_containerd_1.minor} is the last minor that goes with containerd 1",
             fix="the rolls of their groups bring containerd 2, from 1.34 on"
             if replaced
             else "AMIs of AL2023 and Bottlerocket for 1.34 and later have containerd 2",
-            minor=_LAST_CONTAINERD_1.next if severity is Severity.BLOCK else None,
+            minor=last_containerd_1.minor.next if severity is Severity.BLOCK else None,
         )
 
 
@@ -66,18 +68,19 @@ def _of_al2(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
         if node.status.node_info.os_image == _AL2 and node.metadata.labels.get(GROUP_LABEL) not in told
     )
     if names:
-        ends = to >= _CGROUP_V1
+        refused = changes.row("cgroup-v1-refused")
+        ends = to >= refused.minor
         yield Finding(
             check=CHECK,
-            severity=Severity.BLOCK if ends else Severity.WARN,
+            severity=refused.severity if ends else Severity.WARN,
             what=f"{len(names)} nodes of {_AL2}, {names[0]} first",
-            why=f"AL2 has cgroup v1, under which kubelet does not start from {_CGROUP_V1} on",
+            why=f"AL2 has cgroup v1, under which kubelet does not start from {refused.minor} on",
             fix="an image of AL2023 has cgroup v2",
-            minor=_CGROUP_V1 if ends else None,
+            minor=refused.minor if ends else None,
         )
 
 
-def _severity(to: Minor) -> Severity:
-    if to > _LAST_CONTAINERD_1:
+def _severity(last: Change, to: Minor) -> Severity:
+    if to > last.minor:
         return Severity.BLOCK
-    return Severity.INFO if to < _LAST_CONTAINERD_1 else Severity.WARN
+    return Severity.INFO if to < last.minor else last.severity

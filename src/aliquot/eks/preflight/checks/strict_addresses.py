@@ -8,17 +8,19 @@ from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.fields import mappings, texts
 from aliquot.eks.preflight.findings import Finding, Severity, of_sighting
 from aliquot.eks.sightings.sighting import Sighting, Trace
+from aliquot.eks.versions import changes
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "strict-addresses"
-SINCE = Minor(1, 36)
+CHANGE = "strict-addresses"
 _KINDS = ("Service", "NetworkPolicy", "EndpointSlice")
 _FIX = "write it plainly: 10.1.2.3, 10.1.2.0/24"
 
 
 def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
     """What is stored stays until somebody changes it."""
-    if to < SINCE:
+    since = changes.row(CHANGE).minor
+    if to < since:
         return
     for kind in _KINDS:
         for one in objects.of(kind):
@@ -28,15 +30,16 @@ def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
                     check=CHECK,
                     severity=Severity.WARN,
                     what=f"{kind} {meta.get('namespace', '')}/{meta['name']}",
-                    why=f"{written!r} has leading zeros or host bits: from {SINCE} on nobody can change that field until it is mended",
+                    why=f"{written!r} has leading zeros or host bits: from {since} on nobody can change that field until it is mended",
                     fix=_FIX,
-                    minor=SINCE if now < SINCE else None,
+                    minor=since if now < since else None,
                 )
 
 
 def judge_written(sightings: Iterable[Sighting], now: Minor, to: Minor) -> Iterator[Finding]:
     """In files and releases: the object cannot be made anew."""
-    if to < SINCE:
+    row = changes.row(CHANGE)
+    if to < row.minor:
         return
     for sighting in sightings:
         if sighting.body is None or sighting.where.trace not in (Trace.FILE, Trace.HELM):
@@ -45,10 +48,10 @@ def judge_written(sightings: Iterable[Sighting], now: Minor, to: Minor) -> Itera
             yield of_sighting(
                 sighting,
                 check=CHECK,
-                severity=Severity.BLOCK,
-                why=f"{written!r} has leading zeros or host bits: from {SINCE} on it is refused where the object is made",
+                severity=row.severity,
+                why=f"{written!r} has leading zeros or host bits: from {row.minor} on it is refused where the object is made",
                 fix=_FIX,
-                minor=SINCE if now < SINCE else None,
+                minor=row.minor if now < row.minor else None,
             )
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.preflight.findings import ORDER, Finding, Severity, Unchecked
+from aliquot.eks.versions import changes
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "user-data"
@@ -14,10 +15,12 @@ CHECK = "user-data"
 
 class _Flag(Struct, frozen=True):
     pattern: str
-    minor: Minor
-    severity: Severity
+    change: str
+    """Its id in versions/data/changes.yaml."""
     why: str
     fix: str
+    severity: Severity | None = None
+    """Where it is another than that of the change."""
 
 
 _COMMENT = re.compile(r"^[ \t]*#(?!!).*$", re.MULTILINE)
@@ -26,19 +29,19 @@ _OUT = "take it out of the user data"
 _STATIC_PODS = r"(?s)\A(?=.*(?:staticPodPath|/etc/kubernetes/manifest|kubernetes\.static-pods))(?=.*(?:secretKeyRef|secretRef|secretName|configMapKeyRef|configMapRef|configMap:))"
 _CADVISOR = r"--(application-metrics-count-limit|boot-id-file|container-hints|containerd-namespace|enable-load-reader|global-housekeeping-interval|log-cadvisor-usage|machine-id-file|storage-driver-\w+)\b"
 """The rest of what kubelet takes for cAdvisor's sake and calls deprecated (cmd/kubelet/app/options/globalflags_linux.go)."""
-_FLAGS = (
-    _Flag(r"--container-runtime(?![\w-])", Minor(1, 27), Severity.BLOCK, "kubelet does not know --container-runtime", _OUT),
-    _Flag(r"--keep-terminated-pod-volumes\b", Minor(1, 31), Severity.BLOCK, "kubelet does not start with --keep-terminated-pod-volumes", _OUT),
-    _Flag(r"--cloud-provider[= ]aws\b", Minor(1, 31), Severity.BLOCK, "kubelet does not know --cloud-provider=aws", "it has to be external"),
-    _Flag(r"--runonce\b", Minor(1, 31), Severity.INFO, "--runonce is deprecated", _OUT),
-    _Flag(r"--cgroup-driver\b", Minor(1, 34), Severity.INFO, "--cgroup-driver is deprecated: kubelet asks containerd", _OUT),
-    _Flag(r"--pod-infra-container-image\b", Minor(1, 35), Severity.BLOCK, "kubelet does not start with --pod-infra-container-image", _OUT),
-    _Flag(_STATIC_PODS, Minor(1, 37), Severity.BLOCK, "static pods may not refer to Secrets and ConfigMaps", "put what they need into their manifest or onto the node"),
-    _Flag(r"^(?!.*\bdockerd\b).*--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
-    _Flag(r"--event-storage-(age|event)-limit\b", Minor(1, 37), Severity.BLOCK, "kubelet does not start with the old flags of cAdvisor", _OUT),
-    _Flag(_CADVISOR, Minor(1, 37), Severity.WARN, "old flags of cAdvisor are taken out one after the other, and kubelet does not start with one that it does not know", _OUT),
-    _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b|^\s*event-qps\s*=\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
-    _Flag(r"^\s*version\s*=\s*2\b", Minor(1, 34), Severity.WARN, "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
+FLAGS = (
+    _Flag(r"--container-runtime(?![\w-])", "container-runtime-flag", "kubelet does not know --container-runtime", _OUT),
+    _Flag(r"--keep-terminated-pod-volumes\b", "kubelet-keep-volumes", "kubelet does not start with --keep-terminated-pod-volumes", _OUT),
+    _Flag(r"--cloud-provider[= ]aws\b", "cloud-provider-flag", "kubelet does not know --cloud-provider=aws", "it has to be external"),
+    _Flag(r"--runonce\b", "kubelet-runonce", "--runonce is deprecated", _OUT),
+    _Flag(r"--cgroup-driver\b", "cgroup-driver-flag", "--cgroup-driver is deprecated: kubelet asks containerd", _OUT),
+    _Flag(r"--pod-infra-container-image\b", "kubelet-pause-image", "kubelet does not start with --pod-infra-container-image", _OUT),
+    _Flag(_STATIC_PODS, "static-pod-references", "static pods may not refer to Secrets and ConfigMaps", "put what they need into their manifest or onto the node"),
+    _Flag(r"^(?!.*\bdockerd\b).*--containerd[= ]", "cadvisor-flags", "kubelet does not start with --containerd", _OUT),
+    _Flag(r"--event-storage-(age|event)-limit\b", "cadvisor-flags", "kubelet does not start with the old flags of cAdvisor", _OUT),
+    _Flag(_CADVISOR, "cadvisor-flags", "old flags of cAdvisor are taken out one after the other, and kubelet does not start with one that it does not know", _OUT, Severity.WARN),
+    _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b|^\s*event-qps\s*=\s*0\b", "event-record-qps", "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
+    _Flag(r"^\s*version\s*=\s*2\b", "containerd-2", "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
 )  # fmt: skip
 
 
@@ -62,17 +65,17 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked
         if template.user_data_unreadable:
             yield Unchecked(what=f"user data of {named}", why=template.user_data_unreadable)
         user_data = _COMMENT.sub("", template.user_data)
-        for flag in _FLAGS:
-            if flag.minor > to or not re.search(flag.pattern, user_data, re.MULTILINE):
+        for flag in FLAGS:
+            row = changes.row(flag.change)
+            if row.minor > to or not re.search(flag.pattern, user_data, re.MULTILINE):
                 continue
+            severity = flag.severity or row.severity
             yield Finding(
                 check=CHECK,
-                severity=flag.severity
-                if in_use
-                else max(flag.severity, Severity.WARN, key=ORDER.__getitem__),
+                severity=severity if in_use else max(severity, Severity.WARN, key=ORDER.__getitem__),
                 what=named,
                 where=f"node group {', '.join(used_by)}",
                 why=flag.why,
                 fix=flag.fix,
-                minor=flag.minor if flag.minor > now else None,
+                minor=row.minor if row.minor > now else None,
             )
