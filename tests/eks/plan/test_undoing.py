@@ -82,6 +82,15 @@ def test_what_was_begun_is_put_back(at: int, phase: Phase, puts_back: list[str],
     assert may_stop(STEPS, standing(at, phase)) is stops
 
 
+@pytest.mark.parametrize("at", range(len(HOP)))
+def test_what_a_person_said_to_try_again_was_begun(at: int) -> None:
+    held = standing(at, Phase.HELD)
+    retried = [replace(one, phase=Phase.TO_DO, attempt=1) if one.phase is Phase.HELD else one for one in held]
+    assert left(STEPS, retried) == left(STEPS, held)
+    assert may_stop(STEPS, retried) is may_stop(STEPS, held)
+    assert on_its_way(STEPS, retried) == on_its_way(STEPS, held)
+
+
 @pytest.mark.parametrize(
     ("at", "stops"), [(1, Abort.UNDO), (6, Abort.UNDO), (7, Abort.ROLLBACK), (8, Abort.FREE)]
 )

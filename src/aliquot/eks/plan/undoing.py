@@ -24,7 +24,7 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
     """In the order of the plan, which is the order in which they put back. A plan that is itself the rest of another one has what puts
     back without what it puts back: that is due, too."""
     phases = {one.step: one.phase for one in standing}
-    begun = [step for step in steps if phases.get(step.id) in (Phase.BEGUN, Phase.HELD, Phase.DONE)]
+    begun = _begun(steps, standing)
     to_come = [step for step in steps if phases.get(step.id) not in (Phase.DONE, Phase.LEFT)]
     given_up = giving_up.left(steps, begun, to_come)
     return given_up + tuple(
@@ -46,17 +46,13 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
 def stays(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[str, ...]:
     """What nobody puts back, in sentences: new GPU nodes that have not all yet that the old ones had."""
     phases = {one.step: one.phase for one in standing}
+    begun = _begun(steps, standing)
     groups = dict.fromkeys(
         group
         for step in steps
         if isinstance(step.act, RestoreGpus) and phases.get(step.id) not in (Phase.DONE, Phase.LEFT)
         for group in step.act.groups
-        if any(
-            isinstance(one.act, GroupRoll)
-            and one.act.name == group
-            and phases.get(one.id) in (Phase.BEGUN, Phase.HELD, Phase.DONE)
-            for one in steps
-        )
+        if any(isinstance(one.act, GroupRoll) and one.act.name == group for one in begun)
     )
     return tuple(
         f"new nodes of node group {group} lack what single nodes were given, and keep the taint {STARTUP_TAINT} where they came with it"
@@ -67,7 +63,7 @@ def stays(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[str, ...
 def may_stop(steps: Sequence[Step], standing: Sequence[Standing]) -> Abort:
     """What stopping now comes to, by the hop that goes on. Between two hops nothing stands still, and nobody is in the middle of anything."""
     phases = {one.step: one.phase for one in standing}
-    begun = [step for step in steps if phases.get(step.id) not in (None, Phase.TO_DO, Phase.LEFT)]
+    begun = _begun(steps, standing)
     if not begun:
         return Abort.FREE
     of_hop = [step for step in steps if step.hop == begun[-1].hop]
@@ -87,8 +83,13 @@ def has_gone_on(steps: Sequence[Step], standing: Sequence[Standing]) -> bool:
 
 def on_its_way(steps: Sequence[Step], standing: Sequence[Standing]) -> ControlPlane | None:
     """What may have been asked for, and only AWS knows what has become of it."""
-    open_ = {one.step for one in standing if one.phase in (Phase.BEGUN, Phase.HELD)}
+    open_ = {one.step for one in standing if one.was_begun and one.phase is not Phase.DONE}
     return next((step.act for step in steps if isinstance(step.act, ControlPlane) and step.id in open_), None)
+
+
+def _begun(steps: Sequence[Step], standing: Sequence[Standing]) -> list[Step]:
+    begun = {one.step for one in standing if one.was_begun}
+    return [step for step in steps if step.id in begun]
 
 
 def _first_of_two(step: Step, later: Sequence[Step]) -> bool:

@@ -52,6 +52,13 @@ class Standing(Struct, frozen=True, kw_only=True):
     since_s: float
     """When it came into its phase."""
 
+    @property
+    def was_begun(self) -> bool:
+        """It may have done something: also one that was held, and that a person has said to try again since."""
+        if self.phase is Phase.TO_DO:
+            return self.attempt > 0
+        return self.phase is not Phase.LEFT
+
 
 class Run(Struct, frozen=True, kw_only=True):
     id: str
