@@ -30,7 +30,13 @@ def test_what_people_say_of_a_run(fast: Aws, tmp_path: Path) -> None:
     fast.cluster("stage")
     assert "it is of cluster prod, not of stage" in fast.run("upgrade", "stage", "--plan", plan).err
 
+    assert "1.32/control-plane" in fast.done("upgrade", "prod", "--plan", plan, "--dry-run")
+    assert "prod has had no run" in fast.run("status", "prod").err
+
     fast.run("upgrade", "prod", "--plan", plan, *POLL)
+    left = fast.done("upgrade", "prod", "--dry-run")
+    assert ("1.32/control-plane" in left, "1.32/preflight" in left) == (True, False)
+    fast.done("abort", "prod", "--dry-run")
     fast.done("pause", "prod", "--reason", "a launch tonight")
     assert "paused" in fast.done("status")
     fast.done("approve", "prod")

@@ -76,8 +76,6 @@ async def _back(
 
     async with given.reach(cluster_of(kept, cluster)) as there:
         doors = there.doors
-        if given.take_over:
-            take_over(kept, the_run(kept, there.cluster.arn))
         turned = lookup.going(kept.runs(), there.cluster.arn)
         standing = kept.standing(turned.id) if turned else []
         try:
@@ -89,6 +87,8 @@ async def _back(
             return 0
         if not yes:
             click.confirm(f"Take {plan.cluster} back to {plan.to}?", abort=True, err=True)
+        if given.take_over:
+            take_over(kept, the_run(kept, there.cluster.arn))
         run = _turned(doors, kept, turned.id, plan, _BACK, standing) if turned else _begun(doors, kept, plan)
         return await drive(doors, kept, run, plan, poll_s=given.poll_s)
 
@@ -173,6 +173,7 @@ def _turned(
 
 @click.command()
 @click.argument("cluster")
+@click.option("--dry-run", is_flag=True, help="Show what would be put back, and stop nothing.")
 @click.option("--yes", is_flag=True, help="Stop it, without being asked.")
 @click.option(
     "--leave",
@@ -184,6 +185,7 @@ def _turned(
 def abort(
     ctx: click.Context,
     cluster: str,
+    dry_run: bool,
     yes: bool,
     leave: bool,
     given: RunOptions,
@@ -196,11 +198,13 @@ def abort(
     Exit codes: as of upgrade.
     """
     with given.records.journal() as kept:
-        work = _abort(given, kept, cluster, yes=yes, leave=leave)
+        work = _abort(given, kept, cluster, dry_run=dry_run, yes=yes, leave=leave)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
-async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool, leave: bool) -> int:
+async def _abort(
+    given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bool, yes: bool, leave: bool
+) -> int:
     from aliquot.eks.plan import turning, undoing
     from aliquot.eks.upgrade import lookup
     from aliquot.eks.upgrade.states import Abort
@@ -211,8 +215,6 @@ async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool,
     try:
         async with given.reach(named) as there:
             run = the_run(kept, there.cluster.arn)
-            if given.take_over:
-                take_over(kept, run)
             plan, standing = plan_of(kept, run.id), kept.standing(run.id)
             of_this_cluster(there.cluster, plan)
             turned = turning.stopped(plan, standing)
@@ -226,8 +228,12 @@ async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool,
                 click.echo(f"puts back: {step.what}")
             for line in undoing.stays(plan.steps, standing):
                 click.echo(f"mind: {line}")
+            if dry_run:
+                return 0
             if not yes:
                 click.confirm(f"Stop {run.id}?", abort=True, err=True)
+            if given.take_over:
+                take_over(kept, run)
             _turned(there.doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
             return await drive(there.doors, kept, run.id, turned, poll_s=given.poll_s)
     except Gone as gone:
@@ -235,6 +241,9 @@ async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool,
             raise
         region = gone.region
     run = the_run(kept, named, region)
+    if dry_run:
+        click.echo(f"the cluster {run.cluster} of {run.id} is gone: it would end the run")
+        return 0
     if given.take_over:
         take_over(kept, run)
     return _gone(kept, run, yes=yes)

@@ -142,7 +142,7 @@ class Runner:
                 self._tell(step, verdict.told)
                 return None
             elif isinstance(verdict, Hold):
-                self._move(step, Phase.HELD, f"{verdict.why}: {verdict.todo}")
+                self._move(step, Phase.HELD, f"{verdict.why.rstrip('.')}: {verdict.todo}")
                 return verdict
 
     @contextmanager
