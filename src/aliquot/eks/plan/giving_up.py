@@ -29,7 +29,10 @@ def left(steps: Sequence[Step], begun: Sequence[Step], to_come: Sequence[Step]) 
             found.append(step)
         else:
             copies = [one for one in begun if _is_copy_of(one, step)]
-            if copies:
+            if copies and copies[-1] in to_come:
+                # It is not there yet, or is somebody else's, whose nodes nobody is to cordon: its removal looks first whose it is.
+                found += [one for one in _given_up(steps, copies[-1], step) if _removes(one)]
+            elif copies:
                 found += _given_up(steps, copies[-1], step)
     return tuple(found)
 
@@ -55,6 +58,10 @@ def _gives_up(step: Step, removal: GroupRemoval) -> bool:
         case SuspendGangs() | ResumeGangs():
             return bool(step.act.places) and names.issuperset(step.act.places)
     return False
+
+
+def _removes(step: Step) -> bool:
+    return isinstance(step.act, GroupRemoval)
 
 
 def _is_copy_of(step: Step, removal: Step) -> bool:

@@ -53,10 +53,8 @@ def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
     if not seen.status:
         return Done(f"{named} is gone")
     if act.only_copy and (seen.tags.get(RUN) != attempt.run or COPY_OF not in seen.tags):
-        return Hold(
-            f"{named} is to be deleted, and this run did not make it",
-            "see whose it is; once it is gone, retry",
-        )
+        # Somebody made it before the copy came to be, so that there is none to take away.
+        return Done(f"{named} stays: this run did not make it")
     begun = f"{attempt.step}/deleting/{attempt.token}"
     if seen.status == "DELETING":
         return Wait(_POLL_S, f"{named} is DELETING") if begun in attempt.kept else Keep(begun, act.name)
