@@ -15,7 +15,7 @@ ROWS = (
     {"operator", "scheduler", "access", "eks", "node", "admission", "emulator"},
     {"partition"},
     {"gpu", "kube"},
-    {"canonical_json", "clock", "document", "metrics", "sql", "windows"},
+    {"canonical_json", "clock", "counting", "document", "metrics", "sql", "windows"},
 )
 """From the top. Rooms that are still to come have their place already."""
 

@@ -202,7 +202,7 @@ def test_kubelets_are_told_by_their_group_and_at_the_hop_that_ends_them() -> Non
     found = list(version_skew.judge_nodes(replace(fine, objects=there), M133))
     assert [(one.severity, one.what, one.minor) for one in found] == [
         (WARN, "node e", None),
-        (BLOCK, "NodePool spot (1 nodes, c first)", M132),
+        (BLOCK, "NodePool spot (1 node, c first)", M132),
         (BLOCK, "node group old (2 nodes, a first)", M133),
     ]
 

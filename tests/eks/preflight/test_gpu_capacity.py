@@ -76,7 +76,7 @@ TARGETED = (template(reservation="cr-1"),)
         (gpus(), {"templates": (template(market="capacity-block"),)}, [WARN], "a capacity block"),
         (gpus(capacity="CAPACITY_BLOCK", **MINIMAL), {}, [], ""),
         (gpus(), {}, [WARN], "4 nodes more of p5"),
-        (gpus(), {"subnets": ()}, [WARN], "1 nodes more of p5"),
+        (gpus(), {"subnets": ()}, [WARN], "1 node more of p5"),
         (gpus(**MINIMAL), {}, [], ""),
         (gpus(instance_types=("g5.xlarge",)), {}, [], ""),
         (gpus(instance_types=("m7i.large",)), {}, [], ""),

@@ -126,9 +126,9 @@ def held(node: dict[str, str], pod: dict[str, str], grace: str | None) -> Object
     ("node", "pod", "grace", "found"),
     [
         ({}, {}, None, []),
-        (HELD, {}, None, [(WARN, "1 nodes, a first")]),
-        ({}, HELD, None, [(WARN, "1 pods, shop/p first")]),
-        ({}, HELD, "24h", [(INFO, "1 pods, shop/p first")]),
+        (HELD, {}, None, [(WARN, "1 node, a first")]),
+        ({}, HELD, None, [(WARN, "1 pod, shop/p first")]),
+        ({}, HELD, "24h", [(INFO, "1 pod, shop/p first")]),
         ({"karpenter.sh/do-not-disrupt": "false"}, {}, None, []),
     ],
 )

@@ -103,7 +103,7 @@ def test_html_escapes_and_links_to_nothing() -> None:
 
 def test_text_says_what_to_do_and_ends_with_the_verdict() -> None:
     lines = text.text(WHOLE).splitlines()
-    assert lines[-1] == "prod, 1.31 to 1.33: blocked: 1 blocking, 1 warnings, 1 waived, 1 unchecked"
+    assert lines[-1] == "prod, 1.31 to 1.33: blocked: 1 blocking, 1 warning, 1 waived, 1 unchecked"
     assert lines.count("        to do: fix") == 3
 
 

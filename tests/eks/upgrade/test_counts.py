@@ -28,7 +28,7 @@ def test_karpenter_has_as_many_nodes_as_pods_need() -> None:
     assert before.resources == {"nvidia.com/gpu": 16}
     assert missing(before, count([group, own], [], []), {}) == []
     assert missing(before, count([group, of_karpenter], [], []), {}) == [
-        "nodes of no group: 0 of 1 nodes are ready",
+        "nodes of no group: 0 of 1 node is ready",
         "nvidia.com/gpu: 8 of 16",
     ]
 

@@ -12,6 +12,7 @@ from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
+from aliquot.counting import counted
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -115,7 +116,9 @@ def _print(seen: "Provision") -> None:
         call = one.make
         click.echo(f"# {one.title}")
         click.echo(f"{call.service}:{call.operation} {json.dumps(shown(call.parameters))}")
-    click.echo(f"# {len(seen.missing)} calls; {len(seen.there)} of {len(seen.graph.resources)} are there")
+    click.echo(
+        f"# {counted(len(seen.missing), 'call', 'calls')}; {len(seen.there)} of {len(seen.graph.resources)} are there"
+    )
     for line in seen.costs.lines():
         click.echo(f"# {line}")
 

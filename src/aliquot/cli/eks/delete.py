@@ -10,6 +10,7 @@ from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.eks.records import RecordOptions, record_options
 from aliquot.cli.parameters import GivenPath
+from aliquot.counting import counted
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -76,7 +77,7 @@ async def _delete(
         found = await work.remains()
         if work.unread:
             _say(
-                f"not checked: {len(work.unread)} keys of KMS whose tags may not be read (kms:ListResourceTags)"
+                f"not checked: {counted(len(work.unread), 'key', 'keys')} of KMS whose tags may not be read (kms:ListResourceTags)"
             )
         if not found:
             click.echo(f"nothing of {cluster} is there in {api.region}")

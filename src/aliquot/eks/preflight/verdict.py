@@ -4,6 +4,7 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.subject import Need
 from aliquot.eks.sightings.sighting import Unchecked
@@ -66,7 +67,7 @@ class Preflight(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def summary(self) -> str:
-        counts = [f"{self.count(one)} {word}" for one, word in _WORDS if self.count(one)]
+        counts = [counted(self.count(one), *words) for one, *words in _WORDS if self.count(one)]
         counts += [f"{self.waived} waived"] if self.waived else []
         counts += [f"{len(self.unchecked)} unchecked"] if self.unchecked else []
         hop = f"{self.now} to {self.to}"
@@ -91,4 +92,8 @@ _NOT_ASKED = {
     Need.OBJECTS: "no cluster was asked",
     Need.AWS: "AWS was not asked",
 }
-_WORDS = ((Severity.BLOCK, "blocking"), (Severity.WARN, "warnings"), (Severity.INFO, "to know"))
+_WORDS = (
+    (Severity.BLOCK, "blocking", "blocking"),
+    (Severity.WARN, "warning", "warnings"),
+    (Severity.INFO, "to know", "to know"),
+)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate.objects import Meta, Node
 from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.upgrade.alarms import Alarm
@@ -118,7 +119,7 @@ def missing(
     were = {instead.get(group, group): ready for group, ready in before.ready_nodes.items()}
     due = {group: min(ready, sizes.get(group, ready)) for group, ready in were.items()}
     found = [
-        f"{_group(group)}: {now.ready_nodes.get(group, 0)} of {ready} nodes are ready"
+        f"{_group(group)}: {now.ready_nodes.get(group, 0)} of {counted(ready, 'node is', 'nodes are')} ready"
         for group, ready in due.items()
         if now.ready_nodes.get(group, 0) < ready
     ]
@@ -135,7 +136,9 @@ def missing(
     for phase in ("Pending", "Failed"):
         was, is_ = before.pods.get(phase, 0), now.pods.get(phase, 0)
         if is_ > was:
-            found.append(f"{is_} pods are {phase}, {was} were before")
+            found.append(
+                f"{counted(is_, 'pod is', 'pods are')} {phase}, {counted(was, 'was', 'were')} before"
+            )
     return found
 
 

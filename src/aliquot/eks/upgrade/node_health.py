@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from aliquot.counting import counted
 from aliquot.eks.estate.objects import Meta
 from aliquot.eks.upgrade.acts.cluster_counts import KEPT
 from aliquot.eks.upgrade.counts import Counts
@@ -76,7 +77,7 @@ def of_waiting(pods: Iterable[Pod], attempt: Attempt) -> Iterator[str]:
     found = waiting(pods)
     was = before.pods.get("Pending", 0)
     if len(found) > was:
-        yield f"{len(found)} pods wait for a node, {was} did before (one is {found[0]})"
+        yield f"{counted(len(found), 'pod waits', 'pods wait')} for a node, {was} did before (one is {found[0]})"
 
 
 def waiting(pods: Iterable[Pod]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ async def test_who_waits_for_a_node_and_did_not_before_is_told(world: World) -> 
     held = await world.go(CountBefore("1.33"), bad)
     await waits
     assert held is not None
-    assert "1 pods wait for a node, 0 did before (one is default/waits)" in held.why
+    assert "1 pod waits for a node, 0 did before (one is default/waits)" in held.why
 
 
 class Logs:

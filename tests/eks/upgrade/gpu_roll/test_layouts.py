@@ -231,7 +231,7 @@ def test_what_a_new_node_is_given() -> None:
         ({"labels": {CONFIG: "c"}}, {"follows_label": True}, f"{CONFIG}=c is not taken up"),
         ({"labels": {CONFIG: "c", MIG_STATE: "failed"}}, {"follows_label": True}, f"{CONFIG}=c is failed"),
         ({"labels": {CONFIG: "c", MIG_STATE: "success"}}, {"follows_label": True}, None),
-        ({"uuids": {0: "a"}}, {"gpus": 8}, "node n1: 1 GPUs, old had 8"),
+        ({"uuids": {0: "a"}}, {"gpus": 8}, "node n1: 1 GPU, old had 8"),
         ({}, {"layout": ({"index": 0, "mig": True},)}, "its GPUNode does not have all of its GPUs yet"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import SUBNETS, Estate, Nodegroup, Subnet
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.surge import nodes_on_top
@@ -27,7 +28,7 @@ def judge(estate: Estate) -> Iterator[Finding]:
         if subnet.free < _OF_CONTROL_PLANE:
             yield _block(
                 f"subnet {subnet.id}",
-                f"{subnet.free} addresses are free; EKS wants {_OF_CONTROL_PLANE} in each subnet of the control plane before it updates it",
+                f"{counted(subnet.free, 'address is', 'addresses are')} free; EKS wants {_OF_CONTROL_PLANE} in each subnet of the control plane before it updates it",
                 "free some, or give the cluster another subnet of the zone (UpdateClusterConfig)",
             )
         elif subnet.free < _TIGHT:
@@ -35,14 +36,14 @@ def judge(estate: Estate) -> Iterator[Finding]:
                 check=CHECK,
                 severity=Severity.WARN,
                 what=f"subnet {subnet.id}",
-                why=f"{subnet.free} addresses are free: the update takes up to {_OF_CONTROL_PLANE}, and new nodes and pods come on top",
+                why=f"{counted(subnet.free, 'address is', 'addresses are')} free: the update takes up to {_OF_CONTROL_PLANE}, and new nodes and pods come on top",
                 fix="free some before",
             )
     zones = {subnet.zone for subnet in own if subnet.free >= _OF_CONTROL_PLANE}
     if own and len(zones) < 2:
         yield _block(
             f"cluster {estate.cluster.name}",
-            f"its subnets have enough free addresses in {len(zones)} zones; EKS wants two",
+            f"its subnets have enough free addresses in {counted(len(zones), 'zone', 'zones')}; EKS wants two",
             "free addresses, or give it subnets of another zone",
         )
     for group in estate.nodegroups:
@@ -57,7 +58,7 @@ def _surge(group: Nodegroup, nodes: int, subnets: list[Subnet]) -> Iterator[Find
     if free < nodes:
         yield _block(
             f"node group {group.name}",
-            f"{nodes} nodes more come while it is replaced, and its subnets have {free} free addresses",
+            f"{counted(nodes, 'node more comes', 'nodes more come')} while it is replaced, and its subnets have {counted(free, 'free address', 'free addresses')}",
             "free some, or set its update strategy to MINIMAL",
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from aliquot.counting import counted
 from aliquot.eks.estate.objects import Objects, Pod, Workload
 from aliquot.eks.preflight import written
 from aliquot.eks.preflight.fields import mapping
@@ -86,12 +87,21 @@ def _never(
     pods = int(status.get("expectedPods") or len(selected))
     at_least, at_most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if at_most is not None and _number(at_most, pods) == 0:
-        return Severity.BLOCK, f"maxUnavailable {at_most} of {pods} pods allows no disruption, ever"
+        return (
+            Severity.BLOCK,
+            f"maxUnavailable {at_most} of {counted(pods, 'pod', 'pods')} allows no disruption, ever",
+        )
     if at_least is not None and _number(at_least, pods) >= pods:
-        return Severity.BLOCK, f"minAvailable {at_least} of {pods} pods allows no disruption, ever"
+        return (
+            Severity.BLOCK,
+            f"minAvailable {at_least} of {counted(pods, 'pod', 'pods')} allows no disruption, ever",
+        )
     if status.get("disruptionsAllowed") == 0:
         ready = sum(pod.status.ready for pod in selected)
-        return Severity.WARN, f"it allows no disruption now ({ready} of {pods} pods are ready)"
+        return (
+            Severity.WARN,
+            f"it allows no disruption now ({ready} of {counted(pods, 'pod is', 'pods are')} ready)",
+        )
     return None
 
 

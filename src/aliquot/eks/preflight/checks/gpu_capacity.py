@@ -6,6 +6,7 @@ EKS' strategy DEFAULT makes new nodes before old ones go. MINIMAL lets the old o
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import (
     RESERVATIONS,
     Estate,
@@ -72,7 +73,7 @@ def _group(
             yield _found(
                 group,
                 Severity.BLOCK,
-                f"with the strategy DEFAULT {on_top} nodes more come while it is replaced, and its {_kind(reservation)} {reservation.id} has {reservation.available} of {reservation.total} free: they never come",
+                f"with the strategy DEFAULT {counted(on_top, 'node more comes', 'nodes more come')} while it is replaced, and its {_kind(reservation)} {reservation.id} has {reservation.available} of {reservation.total} free: they never come",
                 _MINIMAL,
             )
     elif named and not named.startswith("arn:") and estate.was_read(RESERVATIONS):
@@ -86,7 +87,7 @@ def _group(
         yield _found(
             group,
             Severity.WARN,
-            f"it runs on reserved capacity ({named or 'a capacity block'}) of which it is not told how much is free, and with the strategy DEFAULT {on_top} nodes more come",
+            f"it runs on reserved capacity ({named or 'a capacity block'}) of which it is not told how much is free, and with the strategy DEFAULT {counted(on_top, 'node more comes', 'nodes more come')}",
             _MINIMAL,
         )
     elif on_top and not named and any(family.scarce for family in families):
@@ -94,14 +95,14 @@ def _group(
         yield _found(
             group,
             Severity.WARN,
-            f"with the strategy DEFAULT {on_top} nodes more of {scarce.name} come while it is replaced; on demand there often are none (InsufficientInstanceCapacity), and the group is then DEGRADED",
+            f"with the strategy DEFAULT {counted(on_top, 'node', 'nodes')} more of {scarce.name} {'comes' if on_top == 1 else 'come'} while it is replaced; on demand there often are none (InsufficientInstanceCapacity), and the group is then DEGRADED",
             f"{_MINIMAL}; or reserve capacity for them",
         )
     if template is not None and template.placement_group and on_top:
         yield _found(
             group,
             Severity.WARN,
-            f"{on_top} nodes more have to find a place in the placement group {template.placement_group}, which may be full",
+            f"{counted(on_top, 'node more has', 'nodes more have')} to find a place in the placement group {template.placement_group}, which may be full",
             _MINIMAL,
         )
 
@@ -162,7 +163,7 @@ def _karpenter(pool: Pool) -> Iterator[Finding]:
             check=CHECK,
             severity=Severity.WARN,
             what=pool.name,
-            why=f"{len(reserved)} of its nodes are on reserved capacity: Karpenter makes a new node before the old one goes, for which there is no room, so they stay as they are (kubernetes-sigs/karpenter#2905)",
+            why=f"{len(reserved)} of its nodes {'is' if len(reserved) == 1 else 'are'} on reserved capacity: Karpenter makes a new node before the old one goes, for which there is no room, so they stay as they are (kubernetes-sigs/karpenter#2905)",
             fix="aliquot eks upgrade deletes their NodeClaims itself; without it delete them one by one, once the control plane is upgraded",
         )
 

@@ -7,6 +7,7 @@ allow, and whatever may not be disrupted holds its node.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from aliquot.counting import counted
 from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT, selected_by
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import POOL_LABEL
@@ -165,7 +166,7 @@ def _held(objects: Objects) -> Iterator[Finding]:
     )
     if nodes:
         yield _finding(
-            f"{len(nodes)} nodes, {nodes[0]} first",
+            f"{counted(len(nodes), 'node', 'nodes')}, {nodes[0]} first",
             Severity.WARN,
             f"{DO_NOT_DISRUPT} is set on them: Karpenter never replaces them, and a rollback of Auto Mode waits for them for ever",
             "take the annotation off, or delete their NodeClaims when you decide to",
@@ -182,7 +183,7 @@ def _held(objects: Objects) -> Iterator[Finding]:
         held = {pool_of[pod.spec.node_name] for pod in holding}
         endless = sorted(pool for pool in held if not _grace(pools.get(pool)))
         yield _finding(
-            f"{len(holding)} pods, {first} first",
+            f"{counted(len(holding), 'pod', 'pods')}, {first} first",
             Severity.WARN if endless else Severity.INFO,
             f"{DO_NOT_DISRUPT} is set on them: their nodes drift when they are over"
             + (f"; NodePool {', '.join(endless)} sets no terminationGracePeriod" if endless else ""),

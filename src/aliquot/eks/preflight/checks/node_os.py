@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import GROUP_LABEL
@@ -50,7 +51,7 @@ def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding
         yield Finding(
             check=CHECK,
             severity=severity,
-            what=f"{len(names)} nodes, {sorted(names)[0]} first",
+            what=f"{counted(len(names), 'node', 'nodes')}, {sorted(names)[0]} first",
             why=f"they have {runtime}; {last_containerd_1.minor} is the last minor that goes with containerd 1",
             fix="the rolls of their groups bring containerd 2, from 1.34 on"
             if replaced
@@ -73,7 +74,7 @@ def _of_al2(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
         yield Finding(
             check=CHECK,
             severity=refused.severity if ends else Severity.WARN,
-            what=f"{len(names)} nodes of {_AL2}, {names[0]} first",
+            what=f"{counted(len(names), 'node', 'nodes')} of {_AL2}, {names[0]} first",
             why=f"AL2 has cgroup v1, under which kubelet does not start from {refused.minor} on",
             fix="an image of AL2023 has cgroup v2",
             minor=refused.minor if ends else None,

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import Estate, InstanceType, Nodegroup, Subnet
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.places import GROUP_LABEL
@@ -117,7 +118,10 @@ def _zone(
         return None
     where = f"{'ENIConfig, ' if settings.custom else ''}subnets of {zone}: {', '.join(one.id for one in subnets) or 'none'}"
     if free < least:
-        severity, words = Severity.BLOCK, f"with {pods} pods each, as the fullest has now, need {least}"
+        severity, words = (
+            Severity.BLOCK,
+            f"with {counted(pods, 'pod', 'pods')} each, as the fullest has now, need {least}",
+        )
     else:
         severity, words = Severity.WARN, f"take up to {warm} with what VPC CNI keeps warm"
     return Finding(
@@ -125,7 +129,7 @@ def _zone(
         severity=severity,
         what=f"node group {group.name}",
         where=where,
-        why=f"{nodes} nodes more in {zone} {words} addresses, and {free} are free: their pods would hang in ContainerCreating",
+        why=f"{counted(nodes, 'node', 'nodes')} more in {zone} {words} addresses, and {free} are free: their pods would hang in ContainerCreating",
         fix="free some, add a subnet (ENIConfig or subnet discovery), set WARM_IP_TARGET and MINIMUM_IP_TARGET, or MINIMAL for the group",
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import Estate, Nodegroup, Quota
 from aliquot.eks.estate.quotas import GP3_STORAGE, code_of
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
@@ -27,7 +28,10 @@ def judge(estate: Estate) -> Iterator[Finding | Unchecked]:
         tib = nodes * (disk_gib or _DISK_GIB) / _GIB_OF_A_TIB
         if GP3_STORAGE in by_code:
             yield from _over(
-                group, by_code[GP3_STORAGE], tib, f"{nodes} nodes more take {tib:.2f} TiB of gp3"
+                group,
+                by_code[GP3_STORAGE],
+                tib,
+                f"{counted(nodes, 'node more takes', 'nodes more take')} {tib:.2f} TiB of gp3",
             )
 
 
@@ -51,7 +55,12 @@ def _vcpus(
                 what=f"quota of vCPUs for node group {group.name}", why=f"AWS lists no quota {code}"
             )
         else:
-            yield from _over(group, by_code[code], vcpus, f"{nodes} nodes more of {name} take {vcpus} vCPUs")
+            yield from _over(
+                group,
+                by_code[code],
+                vcpus,
+                f"{counted(nodes, 'node', 'nodes')} more of {name} {'takes' if nodes == 1 else 'take'} {vcpus} vCPUs",
+            )
 
 
 def _over(group: Nodegroup, quota: Quota, needed: float, words: str) -> Iterator[Finding]:

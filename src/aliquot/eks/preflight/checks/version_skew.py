@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 
+from aliquot.counting import counted
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.deployed import with_image
@@ -48,7 +49,7 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
         yield Finding(
             check=CHECK,
             severity=Severity.BLOCK,
-            what=f"{pool} ({len(names)} nodes, {names[0]} first)",
+            what=f"{pool} ({counted(len(names), 'node', 'nodes')}, {names[0]} first)",
             why=f"kubelet {kubelet} is more than three minors behind {first}, which does not support it",
             fix=f"bring these nodes to {skew.oldest_kubelet(to)} or later first",
             minor=first,
@@ -57,8 +58,8 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
         yield Finding(
             check=CHECK,
             severity=Severity.WARN,
-            what=f"{pool} ({len(names)} nodes, {names[0]} first)",
-            why=f"kubelet {kubelet} is {control_plane.minus(kubelet)} minors behind {control_plane} already: three is the most there may be",
+            what=f"{pool} ({counted(len(names), 'node', 'nodes')}, {names[0]} first)",
+            why=f"kubelet {kubelet} is {counted(control_plane.minus(kubelet), 'minor', 'minors')} behind {control_plane} already: three is the most there may be",
             fix=f"bring these nodes to {control_plane} before the next hop",
         )
 

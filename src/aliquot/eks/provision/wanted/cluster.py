@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aliquot.counting import counted
 from aliquot.eks.provision import roles
 from aliquot.eks.provision.cluster_config.reading import Wanted, log_types
 from aliquot.eks.provision.cluster_config.schema import AccessEntry, FargateProfile
@@ -106,7 +107,7 @@ def _logs(names: Names, days: int) -> Iterator[Resource]:
     if days:
         yield Resource(
             key="logs/retention",
-            title=f"{days} days of logs",
+            title=f"{counted(days, 'day', 'days')} of logs",
             make=Call(
                 service="logs",
                 operation="PutRetentionPolicy",

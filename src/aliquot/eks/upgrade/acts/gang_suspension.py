@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from aliquot.clock import rfc3339
+from aliquot.counting import counted
 from aliquot.eks.estate.gangs import Gang, Root
 from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.estate.objects import Pod
@@ -230,7 +231,7 @@ def _waiting(
     since_s = max([attempt.began_s, *(record.asked_s + act.deadline_s for record in kept)])
     pods = [f"{pod.metadata.namespace}/{pod.metadata.name} on {pod.spec.node_name}" for pod in here]
     if attempt.now_s - since_s < act.leave_s:
-        return Wait(POLL_S, f"waits for {len(pods)} pods to be gone: {_names(pods)}")
+        return Wait(POLL_S, f"waits for {counted(len(pods), 'pod', 'pods')} to be gone: {_names(pods)}")
     return Hold(
         f"pods of suspended gangs are not gone after {act.leave_s:.0f} s: {_names(pods)}",
         "see what keeps them (finalizers, a long grace period, a node that does not answer), then retry",

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aliquot.counting import counted
 from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
@@ -95,7 +96,7 @@ def judged_to_save(act: SaveGpus, seen: Seen, attempt: Attempt) -> Verdict:
         nodes = seen.nodes[given.group]
         if name not in attempt.kept:
             return Keep(name, msgspec.to_builtins(_saved(given, nodes, attempt)))
-        counts.append(f"{given.group} ({len(nodes)} nodes)")
+        counts.append(f"{given.group} ({counted(len(nodes), 'node', 'nodes')})")
     return Done(f"kept what nodes of {', '.join(counts)} were given")
 
 
@@ -132,7 +133,9 @@ def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict
             )
         nodes = seen.nodes[group]
         if len(nodes) < len(saved.nodes):
-            lacking.append(f"node group {group}: {len(nodes)} of {len(saved.nodes)} nodes are there")
+            lacking.append(
+                f"node group {group}: {len(nodes)} of {counted(len(saved.nodes), 'node is', 'nodes are')} there"
+            )
         for node, place in restoring.places(saved, nodes):
             to_write += restoring.writes(node, place)
             lack = list(restoring.lacks(node, place, act.minor, act.drivers.get(group, "")))

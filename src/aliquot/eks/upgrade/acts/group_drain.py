@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate.gangs import Gang, counts
 from aliquot.eks.estate.group_selectors import stays_behind
 from aliquot.eks.estate.job_kinds import Way
@@ -65,7 +66,9 @@ def judged(act: GroupDrain, seen: Seen, attempt: Attempt) -> Verdict:
         return Writes(tuple(to_cordon))
     here = left_on(seen.scene, act.group)
     if not here:
-        return Done(f"node group {act.group} is empty: its {len(nodes)} nodes have nobody's pods")
+        return Done(
+            f"node group {act.group} is empty: its {counted(len(nodes), 'node has', 'nodes have')} nobody's pods"
+        )
     waited = [gang for gang in seen.scene.gangs if _is_waited_for(act, gang, here, attempt)]
     of_gangs = {key(pod) for gang in waited for pod in gang.pods}
     alone = [pod for pod in here if key(pod) not in of_gangs]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate.gangs import GPU_PREFIXES
 from aliquot.eks.upgrade.acts.gpu_restore import nodes_of, saved_of
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
@@ -56,7 +57,9 @@ def judged(act: GroupHealth, seen: Seen, attempt: Attempt) -> Verdict:
         *_of_gpus(act, seen, attempt),
     ]
     if not troubles:
-        return Done(f"node group {act.group}: {len(seen.nodes)} nodes of {act.minor} are well")
+        return Done(
+            f"node group {act.group}: {counted(len(seen.nodes), 'node', 'nodes')} of {act.minor} {'is' if len(seen.nodes) == 1 else 'are'} well"
+        )
     if attempt.now_s - attempt.began_s < act.settle_s:
         return Wait(_LOOK_S, troubles[0])
     more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
@@ -78,7 +81,7 @@ def _of_nodes(act: GroupHealth, seen: Seen) -> Iterator[str]:
         else:
             well += 1
     if well < seen.desired:
-        yield f"{well} of {seen.desired} nodes are there and well"
+        yield f"{well} of {counted(seen.desired, 'node is', 'nodes are')} there and well"
 
 
 def _of_gpus(act: GroupHealth, seen: Seen, attempt: Attempt) -> Iterator[str]:

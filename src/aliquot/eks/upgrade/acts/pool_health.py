@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate import karpenter
 from aliquot.eks.estate.gangs import GPU_PREFIXES
 from aliquot.eks.estate.karpenter import NODECLAIMS, Claim
@@ -56,7 +57,9 @@ def judged(act: PoolHealth, seen: Seen, attempt: Attempt) -> Verdict:
         *_of_gpus(seen, begun),
     ]
     if not troubles:
-        return Done(f"NodePool {act.name}: {len(seen.nodes)} nodes of {act.minor} are well")
+        return Done(
+            f"NodePool {act.name}: {counted(len(seen.nodes), 'node', 'nodes')} of {act.minor} {'is' if len(seen.nodes) == 1 else 'are'} well"
+        )
     if attempt.now_s - attempt.began_s < act.settle_s:
         return Wait(_LOOK_S, troubles[0])
     more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
@@ -77,7 +80,7 @@ def _of_nodes(act: PoolHealth, seen: Seen) -> Iterator[str]:
 def _of_waiting(seen: Seen, begun: Begun | None) -> Iterator[str]:
     found = waiting(seen.pods)
     if begun is not None and len(found) > begun.waiting:
-        yield f"{len(found)} pods wait for a node, {begun.waiting} did before (one is {found[0]})"
+        yield f"{counted(len(found), 'pod waits', 'pods wait')} for a node, {begun.waiting} did before (one is {found[0]})"
 
 
 def _of_gpus(seen: Seen, begun: Begun | None) -> Iterator[str]:

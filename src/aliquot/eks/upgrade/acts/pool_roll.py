@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from aliquot.counting import counted
 from aliquot.eks.estate import karpenter
 from aliquot.eks.estate.karpenter import DO_NOT_DISRUPT, NODECLAIMS, Claim
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
@@ -117,7 +118,7 @@ def _leaving(
 def _without_room(
     act: PoolRoll, seen: PoolScene, before: int, since_s: float, attempt: Attempt
 ) -> Wait | Hold:
-    what = f"NodePool {act.name}: {len(seen.waiting)} pods wait for a node, {before} did before (one is {seen.waiting[0]})"
+    what = f"NodePool {act.name}: {counted(len(seen.waiting), 'pod waits', 'pods wait')} for a node, {before} did before (one is {seen.waiting[0]})"
     if attempt.now_s - since_s < 2 * act.leave_s:
         return Wait(_LOOK_S, what)
     return Hold(what, "see why Karpenter makes no node for it (`kubectl describe pod`), then retry")
@@ -158,7 +159,7 @@ def _ended(act: PoolRoll, seen: PoolScene, begun: Begun) -> Done | Hold:
         )
     gone = len(set(begun.claims) - {one.name for one in seen.claims})
     return Done(
-        f"NodePool {act.name}: {gone} nodes are replaced, nothing is of another minor than {act.minor}"
+        f"NodePool {act.name}: {counted(gone, 'node is', 'nodes are')} replaced, nothing is of another minor than {act.minor}"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from aliquot.counting import counted
 from aliquot.eks.upgrade.gpu_roll.layouts import (
     CONFIG,
     ONE_MORE,
@@ -87,7 +88,7 @@ def lacks_resources(node: SeenNode, place: SavedNode) -> Iterator[str]:
             if was != is_:
                 yield f"node {node.name}: {is_} {name}, {_whose(place)} had {was}"
     if len(node.uuids) < place.gpus:
-        yield f"node {node.name}: {len(node.uuids)} GPUs, {_whose(place)} had {place.gpus}"
+        yield f"node {node.name}: {counted(len(node.uuids), 'GPU', 'GPUs')}, {_whose(place)} had {place.gpus}"
 
 
 def _whose(place: SavedNode) -> str:
