@@ -42,6 +42,13 @@ def test_a_region_that_cannot_be_is_one_line(words: tuple[str, ...]) -> None:
     assert told.stderr.strip().endswith("AWS has no region 'mars': write it as eu-west-1")
 
 
+def test_dates_that_nobody_has_published_are_marked() -> None:
+    lines = run("versions", "--on", "2026-11-29").stdout.splitlines()
+    marked = [line.split()[0] for line in lines if "(computed)" in line]
+    assert marked == ["1.37"]
+    assert "2027-12-01 (computed)   2028-12-01 (computed)" in lines[-1]
+
+
 def test_versions_for_programs() -> None:
     told = json.loads(run("versions", "--on", "2026-11-29", "--all", "-o", "json").stdout)
     by_minor = {one["minor"]: one for one in told}
@@ -56,6 +63,7 @@ def test_versions_for_programs() -> None:
         "dearerFrom": "2026-12-02",
         "extraUsdPerYear": 4380.0,
         "extraUsdUntilEnd": 4380.0,
+        "computed": False,
         "unsure": "",
     }
 

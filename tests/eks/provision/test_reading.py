@@ -67,6 +67,8 @@ def test_defaults_are_eksctls_where_nothing_is_said() -> None:
         (PLAIN + "addons: [{name: coredns}, {name: coredns}]\n", "addons[1].name: coredns is there twice"),
         (PLAIN + "iam: {podIdentityAssociations: [{namespace: a, serviceAccountName: b}]}\n", "give roleARN, or what a role is made of"),
         (PLAIN + "iam: {serviceAccounts: []}\n", "iam.serviceAccounts: eksctl has it, aliquot does not do it; use podIdentityAssociations"),
+        (PLAIN + "kubernetesNetworkConfig: {ipFamily: IPv6}\n", "cluster.yaml:7: kubernetesNetworkConfig.ipFamily: eksctl has IPv6, aliquot does not do it; use IPv4"),
+        (PLAIN + "kubernetesNetworkConfig: {ipFamily: IPv5}\n", "kubernetesNetworkConfig.ipFamily: 'IPv5' is not a known value"),
         (PLAIN + "accessConfig: {authenticationMode: CONFIG_MAP}\n", "accessConfig.authenticationMode: 'CONFIG_MAP' is not a known value"),
         (PLAIN.replace("metadata:", "metadata:\n  tags: {aliquot.dev/cluster: x}"), "tags that begin with aws: or aliquot.dev/ are not yours to set"),
         (GROUP + "labels: {a b: c}\n", "managedNodeGroups[0].labels.a b: 'a b' is no key of a label"),

@@ -9,6 +9,7 @@ import click
 from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.clock import SystemClock
+from aliquot.counting import counted
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -81,12 +82,12 @@ def _just(row: "Row", day: date) -> bool:
 
 
 def _row(known: "Calendar", row: "Row", day: date) -> list[str]:
-    staying = known.staying(row, day)
+    staying, computed = known.staying(row, day), " (computed)" if row.computed else ""
     return [
         str(row.minor),
         row.standing(day),
-        str(row.standard_until),
-        str(row.extended_until),
+        f"{row.standard_until}{computed}",
+        f"{row.extended_until}{computed}",
         f"{staying.usd_per_hour:.2f}",
         _staying(known, row, day),
     ]
@@ -102,7 +103,7 @@ def _staying(known: "Calendar", row: "Row", day: date) -> str:
         return "AWS upgrades what is left when it likes; none can be created"
     left = (row.extended_until - day).days
     if support is Support.EXTENDED:
-        warned = f"ends in {left} days; " if left <= 60 else ""
+        warned = f"ends in {counted(left, 'day', 'days')}; " if left <= 60 else ""
         return f"{warned}{staying.extra_usd_until_end:,.0f} USD more a cluster until its end"
     return f"dearer from {staying.dearer_from}: {staying.extra_usd_per_year:,.0f} USD more a cluster and year"
 
@@ -119,5 +120,6 @@ def _document(known: "Calendar", row: "Row", day: date) -> dict[str, object]:
         "dearerFrom": staying.dearer_from,
         "extraUsdPerYear": staying.extra_usd_per_year,
         "extraUsdUntilEnd": staying.extra_usd_until_end,
+        "computed": row.computed,
         "unsure": row.unsure,
     }

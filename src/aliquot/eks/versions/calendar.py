@@ -31,6 +31,8 @@ class Row(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_on
     upstream: date | None = None
     unsure: str = ""
     """Which of it is not published by AWS as it stands here."""
+    computed: bool = False
+    """Its ends are counted from its release, as those of minors before were: AWS has published none."""
     said: Support | None = None
     """How AWS itself calls it, when it was asked: that counts, whatever day the clock here says it is."""
 

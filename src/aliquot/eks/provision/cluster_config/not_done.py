@@ -113,10 +113,18 @@ NOT_DONE: dict[tuple[str, ...], dict[str, str]] = {
     ("fargateProfiles", ANY): {"status": ""},
 }
 
+VALUES_NOT_DONE = {("kubernetesNetworkConfig", "ipFamily", "IPv6"): "use IPv4"}
+"""By path and value, of fields that are done with other values. eksctl takes them in any case."""
+
 
 def refuse(document: Document) -> None:
-    """Raises DocumentError for the first field of eksctl that is not done here."""
-    for path in _fields(document.value, ()):
+    """Raises DocumentError for the first field or value of eksctl that is not done here."""
+    for path, value in _fields(document.value, ()):
+        for (*field, other), instead in VALUES_NOT_DONE.items():
+            if path == tuple(field) and str(value).lower() == other.lower():
+                raise document.error(
+                    path, f"{dotted(path)}: eksctl has {other}, aliquot does not do it; {instead}"
+                )
         advice = _advice(path)
         if advice is not None:
             name = dotted(path)
@@ -125,11 +133,11 @@ def refuse(document: Document) -> None:
             )
 
 
-def _fields(value: Any, path: Path) -> Iterator[Path]:
-    """Of all objects, in the file's order."""
+def _fields(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Of all objects, in the file's order, each with its value."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield (*path, key)
+            yield (*path, key), part
             yield from _fields(part, (*path, key))
     elif isinstance(value, list):
         for number, part in enumerate(value):
