@@ -7,6 +7,7 @@ import pytest
 from aliquot.eks.aws.model import against_model
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy, Seen, Taint, call_like, judged
+from aliquot.eks.upgrade.acts.group_drain import GroupDrain
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_removal import Seen as SeenRemoval
 from aliquot.eks.upgrade.acts.group_removal import judged as judged_removal
@@ -256,6 +257,18 @@ async def test_one_that_could_not_be_made_is_made_anew_when_somebody_says_so(wor
     assert "CREATE_FAILED: AsgInstanceLaunchFailures" in held.why
     assert await world.again() is None
     assert world.account.group(CANARY.name)["status"] == "ACTIVE"
+
+
+@on_virtual_time
+async def test_a_group_stays_while_there_is_none_in_its_place(world: World) -> None:
+    world.account.nodegroup("gpu", 1)
+    drain = GroupDrain(cluster="prod", group="gpu", instead="gpu-1-32")
+    held = await world.go(GroupRemoval(cluster="prod", name="gpu", only_copy=False, first=drain))
+    assert held is not None
+    assert "gpu-1-32, which was to have its place, is gone" in held.why
+    world.account.nodegroup("gpu-1-32", 1)
+    assert await world.again() is None
+    assert set(world.account.world.clusters["prod"].nodegroups) == {"gpu-1-32"}
 
 
 def test_how_many_nodes_it_has_may_be_left_to_the_other_one() -> None:

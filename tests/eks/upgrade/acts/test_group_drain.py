@@ -43,10 +43,15 @@ WEB, TRAIN = pod("web", REPLICAS), pod("train", gpu=True)
 GOING = pod("web", REPLICAS, meta={"deletionTimestamp": "2026-10-01T00:00:00Z"})
 
 
-def seen(*pods: dict[str, Any], cordoned: bool = True, budgets: tuple[dict[str, Any], ...] = ()) -> Seen:
+def seen(
+    *pods: dict[str, Any],
+    cordoned: bool = True,
+    budgets: tuple[dict[str, Any], ...] = (),
+    other: str = "gpu-1-32",
+) -> Seen:
     nodes = [
         {"metadata": {"name": f"{group}-0", "labels": {LABEL: group}}, "spec": {"unschedulable": on}}
-        for group, on in (("gpu", cordoned), ("gpu-1-32", False))
+        for group, on in (("gpu", cordoned), (other, False))
     ]
     there = msgspec.convert(list(pods), tuple[Pod, ...])
     scene = Scene(nodes=msgspec.convert(nodes, tuple[Node, ...]), pods=there, gangs=drawn(there, {}))
@@ -140,6 +145,15 @@ def test_who_asks_for_the_group_by_its_name_is_not_evicted_to_nowhere() -> None:
     assert "pod default/bound on gpu-0 asks for nodes of node group gpu by its name" in found.why
 
 
+def test_nobody_is_evicted_to_a_group_that_is_gone() -> None:
+    """Somebody has deleted it since it was made."""
+    found = verdict(seen(WEB, TRAIN, other="cpu"))
+    assert isinstance(found, Hold)
+    assert "node group gpu-1-32 has no node that could take pod default/web on gpu-0" in found.why
+    assert isinstance(verdict(seen(TRAIN, other="cpu")), Wait)
+    assert isinstance(verdict(seen(other="cpu")), Done)
+
+
 REMOVAL = GroupRemoval(cluster="prod", name="gpu", only_copy=False, first=ACT)
 
 
@@ -160,6 +174,19 @@ def test_no_group_goes_while_anybody_is_there(status: str, drained: Seen | None,
     attempt = Attempt(run="run-1", step="s", token="t", before=(), began_s=0.0, now_s=0.0)
     found = judged_removal(REMOVAL, SeenRemoval(status=status, drained=drained), attempt)
     assert found == comes if isinstance(comes, Call) else isinstance(found, comes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("drained", [seen(), seen(WEB)], ids=["empty", "one came back"])
+def test_no_group_goes_once_the_one_in_its_place_is_gone(drained: Seen) -> None:
+    attempt = Attempt(run="run-1", step="s", token="t", before=(), began_s=0.0, now_s=0.0)
+    there = SeenRemoval(status="ACTIVE", drained=drained, instead_gone=True)
+    found = judged_removal(REMOVAL, there, attempt)
+    assert isinstance(found, Hold)
+    assert "gpu of prod stays: node group gpu-1-32, which was to have its place, is gone" in found.why
+    # It is too late, or somebody has seen to it.
+    for status, comes in (("DELETING", Keep), ("", Done)):
+        over = msgspec.structs.replace(there, status=status)
+        assert isinstance(judged_removal(REMOVAL, over, attempt), comes)
 
 
 async def _kubelet(there: Trained) -> None:
@@ -206,11 +233,12 @@ async def test_a_group_with_a_job_of_hours_is_emptied_without_cutting_it(there: 
         there.training.jobs.pop("vj")
         await kube.delete(PODS, worker["metadata"]["name"], "default", grace_period_s=0)
 
+    await kube.create(NODES, {"metadata": {"name": "other-0", "labels": {LABEL: "other"}}})
     kubelet, ending = asyncio.create_task(_kubelet(there)), asyncio.create_task(end())
     held = await there.world.go(GroupDrain(cluster="prod", group="gpu", instead="other", limit_s=2 * HOUR_S))
     await ending
     kubelet.cancel()
     assert held is None
     assert any("Job.batch.volcano.sh" in line or "Job default/vj" in line for line in there.world.told)
-    for node in (await kube.list(NODES)).items:
+    for node in (await kube.list(NODES, label_selector=f"{LABEL}=gpu")).items:
         assert node["metadata"]["annotations"][CORDONED_BY] == there.world.run

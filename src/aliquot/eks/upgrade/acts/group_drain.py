@@ -82,6 +82,11 @@ def judged(act: GroupDrain, seen: Seen, attempt: Attempt) -> Verdict:
     may, held = may_leave([pod for pod in alone if pod not in leaving], seen.budgets)
     batch = may[: max(0, AT_ONCE - len(leaving))]
     over = attempt.now_s - attempt.began_s >= act.limit_s
+    if batch and not seen.scene.within((act.instead,)):
+        return Hold(
+            f"node group {act.instead} has no node that could take {_names(_pods(batch))}",
+            "see where its nodes are, then retry; or abort or roll back; or move these pods yourself, then retry",
+        )
     if batch and not over:
         return Writes(tuple(eviction(pod) for pod in batch))
     stay = [

@@ -12,6 +12,7 @@ from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Keep, Verdict, Wait
 _POLL_S = 30.0
 _ON_ITS_WAY = frozenset({"CREATING", "UPDATING"})
 """EKS deletes none that is."""
+_GONE = frozenset({"CREATE_FAILED", "DELETING", "DELETE_FAILED"})
 
 
 class GroupRemoval(Struct, frozen=True, kw_only=True, tag="group-removal"):
@@ -29,6 +30,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     issues: tuple[str, ...] = ()
     drained: group_drain.Seen | None = None
+    instead_gone: bool = False
+    """The one that was to have its place."""
 
 
 def call_of(act: GroupRemoval, _token: str = "") -> Call:
@@ -45,7 +48,13 @@ async def look(act: GroupRemoval, doors: Doors) -> Seen:
         tags=told.get("tags", {}),
         issues=told_issues(told),
         drained=None if act.first is None else await group_drain.look(act.first, doors),
+        instead_gone=act.first is not None and await _is_gone(doors, act.cluster, act.first.instead),
     )
+
+
+async def _is_gone(doors: Doors, cluster: str, name: str) -> bool:
+    told = await group_or_none(doors, cluster, name)
+    return told is None or told["status"] in _GONE
 
 
 def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
@@ -63,6 +72,11 @@ def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
     if seen.status == "DELETE_FAILED" and begun in attempt.kept:
         said = "; ".join(seen.issues) or "EKS does not say why"
         return Hold(f"{named} could not be deleted: {said}", "put that right, then retry")
+    if act.first is not None and seen.instead_gone:
+        return Hold(
+            f"{named} stays: node group {act.first.instead}, which was to have its place, is gone",
+            f"abort or roll back, or see to it that there is one again, then retry; to be without both, delete {act.name} yourself, then retry",
+        )
     if act.first is not None and seen.drained is not None:
         emptied = group_drain.judged(act.first, seen.drained, attempt)
         if not isinstance(emptied, Done):
