@@ -51,7 +51,12 @@ RESERVED: dict[str, Any] = {
 SOON = datetime(2026, 10, 2, tzinfo=UTC)
 OFFERED = {"InstanceType": "p5.48xlarge", "InstanceCount": 2, "CapacityDurationHours": 48}
 
+SIMULATED: dict[str, Any] = {
+    "PolicySourceArn": "arn:aws:iam::111122223333:user/ada",
+    "ActionNames": ["eks:UpdateClusterVersion"],
+}
 WELL: list[tuple[str, dict[str, Any]]] = [
+    ("iam:SimulatePrincipalPolicy", SIMULATED),
     ("ssm:GetParameter", {"Name": f"{NVIDIA}/image_id"}),
     ("ssm:GetParameters", {"Names": [f"{NVIDIA}/image_id", f"{NVIDIA}/release_version"]}),
     ("ssm:GetParametersByPath", {"Path": NVIDIA}),
@@ -72,6 +77,11 @@ WELL: list[tuple[str, dict[str, Any]]] = [
 ]
 
 BADLY: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "iam:SimulatePrincipalPolicy",
+        {**SIMULATED, "PolicySourceArn": "user/ada-who-is-no-arn"},
+        "InvalidInput",
+    ),
     ("ssm:GetParameter", {"Name": f"{NVIDIA}/image"}, "ParameterNotFound"),
     ("ssm:GetParameters", {"Names": [f"{NVIDIA}/image_id"] * 11}, "InvalidParameterException"),
     ("ssm:GetParametersByPath", {"Path": NVIDIA, "MaxResults": 11}, "InvalidParameterException"),

@@ -68,6 +68,7 @@ def test_one_hop_is_told_from_its_first_step_to_its_last() -> None:
     assert ids(estate(group("web"))) == [
         "1.32/refresh-insights",
         "1.32/preflight",
+        "1.32/preflight/rights",
         "1.32/approve",
         "1.32/backup",
         "1.32/backup/counts",

@@ -14,7 +14,7 @@ def test_each_step_is_told_with_its_command_and_with_a_way_back() -> None:
     for step in MADE.steps:
         assert f"`{step.id}`" in text
     assert (
-        "### 7. control plane from 1.31 to 1.32\n\n"
+        "### 8. control plane from 1.31 to 1.32\n\n"
         "`1.32/control-plane`: 10 min, 1 h at most\n\n"
         "```sh\n"
         "aws eks update-cluster-version --name prod --kubernetes-version 1.32 --region eu-west-1\n"

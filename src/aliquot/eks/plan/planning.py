@@ -16,12 +16,15 @@ from aliquot.eks.plan.targets import Targets, minors
 from aliquot.eks.plan.way import Way
 from aliquot.eks.preflight.surge import nodes_on_top
 from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.upgrade import rights
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
+from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.rights_check import RightsCheck
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions import calendar as calendars
 from aliquot.eks.versions.minor import Minor
@@ -107,7 +110,30 @@ def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, appro
             for step in part(way):
                 found.append(step)
                 estate = after(estate, step.act)
-    return tuple(found)
+    return _with_rights(tuple(found), plan.arn)
+
+
+def _with_rights(steps: tuple[Step, ...], arn: str) -> tuple[Step, ...]:
+    """After the first preflight: all that the steps will take, for half way it is too late."""
+    number = next(number for number, step in enumerate(steps, 1) if isinstance(step.act, Preflight))
+    wanted = RightsCheck(
+        in_cluster=rights.of(step.act for step in steps),
+        at_aws=rights.at_aws((step.call for step in steps if step.call is not None), arn),
+    )
+    first = steps[number - 1]
+    return (
+        *steps[:number],
+        Step(
+            id=f"{first.id}/rights",
+            state=first.state,
+            hop=first.hop,
+            what="whoever runs this may do what its steps do, in the cluster and at AWS",
+            act=wanted,
+            expected_s=60,
+            at_most_s=300,
+        ),
+        *steps[number:],
+    )
 
 
 def _known_groups(estate: Estate, options: Options) -> None:

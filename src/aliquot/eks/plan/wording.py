@@ -34,6 +34,7 @@ from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.pool_health import PoolHealth
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.rights_check import RightsCheck
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
@@ -81,6 +82,8 @@ def by_hand(plan: Plan, step: Step) -> str:
     match step.act:
         case Preflight():
             return f"`aliquot eks preflight {name} --to {step.act.to}` has to end with exit code 0"
+        case RightsCheck():
+            return "`kubectl auth can-i` for what its steps write, `aws iam simulate-principal-policy` for what they call"
         case Approval():
             return "whoever answers for the cluster says yes to this very plan"
         case Backup():

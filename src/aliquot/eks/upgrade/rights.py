@@ -1,11 +1,9 @@
-"""What the steps of an upgrade do in the cluster, as its API server would be asked for leave. Pure.
+"""What the steps of an upgrade do in the cluster and at AWS, as both would be asked for leave. Pure.
 
 What only reads is not here: who may not read finds out in the preflight.
 """
 
 from collections.abc import Iterable, Mapping
-
-from msgspec import Struct
 
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
 from aliquot.eks.estate.karpenter import NODECLAIMS, NODECLASSES, NODEPOOLS
@@ -17,10 +15,13 @@ from aliquot.eks.upgrade.acts.freeze import Freeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus
+from aliquot.eks.upgrade.acts.group_drain import GroupDrain
 from aliquot.eks.upgrade.acts.node_class import NodeClassReady
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
+from aliquot.eks.upgrade.acts.rights_check import Action, Right
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.frozen import WAYS
+from aliquot.eks.upgrade.verdicts import Call
 from aliquot.kube.resources import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -32,19 +33,6 @@ from aliquot.kube.resources import (
     STATEFULSETS,
     Resource,
 )
-
-
-class Right(Struct, frozen=True, order=True):
-    verb: str
-    group: str
-    resource: str
-    """With its subresource: `pods/log`."""
-    namespace: str = ""
-    """Empty: in all of them."""
-
-    def __str__(self) -> str:
-        named = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{self.verb} {named}" + (f" in {self.namespace}" if self.namespace else "")
 
 
 def _to(verb: str, *resources: Resource, namespace: str = "", sub: str = "") -> tuple[Right, ...]:
@@ -71,6 +59,7 @@ _OF: Mapping[type, tuple[Right, ...]] = {
         *_to("list", *(way.resource for way in WAYS)),
         *_to("patch", *(way.resource for way in WAYS)),
     ),
+    GroupDrain: (*_to("patch", NODES), *_to("create", PODS, sub="eviction")),
     NodeClassReady: _POOL,
     PoolRoll: (*_POOL, *_to("delete", NODECLAIMS)),
     ResumeGangs: _GANGS,
@@ -85,6 +74,23 @@ def of(acts: Iterable[object]) -> tuple[Right, ...]:
     for act in acts:
         found.update(_of_smoke(act.namespace) if isinstance(act, SmokeJob) else _OF.get(type(act), ()))
     return tuple(sorted(found))
+
+
+def at_aws(calls: Iterable[Call], cluster_arn: str) -> tuple[Action, ...]:
+    """Of calls of EKS; of what a group or an add-on is, whose ARNs end with what nobody knows here, a pattern."""
+    found = set()
+    for call in calls:
+        if call.service == "eks":
+            found.add(Action(f"eks:{call.operation}", _on(call, cluster_arn)))
+    return tuple(sorted(found))
+
+
+def _on(call: Call, cluster_arn: str) -> str:
+    for kind, parameter in (("nodegroup", "nodegroupName"), ("addon", "addonName")):
+        name = call.parameters.get(parameter)
+        if name and not call.operation.startswith("Create"):
+            return f"{cluster_arn.replace(':cluster/', f':{kind}/')}/{name}/*"
+    return cluster_arn
 
 
 def most() -> tuple[Right, ...]:

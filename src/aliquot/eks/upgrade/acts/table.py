@@ -28,6 +28,7 @@ from aliquot.eks.upgrade.acts import (
     pool_health,
     pool_roll,
     preflight,
+    rights_check,
     rollback_readiness,
     smoke_job,
     soak,
@@ -57,6 +58,7 @@ from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.pool_health import PoolHealth
 from aliquot.eks.upgrade.acts.pool_roll import PoolRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.rights_check import RightsCheck
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
@@ -88,6 +90,7 @@ Act: TypeAlias = (
     | Preflight
     | RestoreGpus
     | ResumeGangs
+    | RightsCheck
     | RollbackReadiness
     | SaveGpus
     | SmokeJob
@@ -122,6 +125,7 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     Preflight: preflight.DOING,
     RestoreGpus: gpu_restore.RESTORE,
     ResumeGangs: gang_resumption.RESUME,
+    RightsCheck: rights_check.DOING,
     RollbackReadiness: rollback_readiness.DOING,
     SaveGpus: gpu_restore.SAVE,
     SmokeJob: smoke_job.DOING,
