@@ -12,7 +12,7 @@ from aliquot.eks.upgrade.acts.control_plane import ControlPlane, Seen
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
-from tests.eks.plan.estates import M131, M132, M133, M134, NOW_S, TARGETS, at, estate, group
+from tests.eks.plan.estates import M131, M132, M133, M134, NOW_S, TARGETS, at, estate, group, objects
 from tests.eks.plan.test_going_back import upgraded
 
 CUSTOM: dict[str, Any] = {"ami_type": "CUSTOM", "release": "", "template": "lt-1"}
@@ -47,6 +47,53 @@ def test_of_two_hops_it_is_what_the_first_one_gave() -> None:
     assert turning.options(two, M133).pin("cpu", M132) == Pin(
         group="cpu", minor=M132, release="1.32.9-20260920"
     )
+
+
+def test_of_two_hops_a_template_of_the_second_is_not_what_the_first_one_had() -> None:
+    pin = Pin(group="cpu", minor=M133, template_version="9")
+    found = estate(group("cpu", template="lt-2", template_version="3"))
+    two = planning.plan(found, M133, TARGETS, Options(pins=(pin,)))
+    assert turning.options(two, M133).pin("cpu", M132) == Pin(
+        group="cpu", minor=M132, release="1.32.9-20260920", template_version="3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ami", "said", "gone", "became"),
+    [
+        ({}, {"release": "1.32.1-20250101"}, False, ("1.32.1-20250101", {})),
+        ({}, {"release": "1.32.1-20250101"}, True, ("1.32.1-20250101", {})),
+        (CUSTOM, {"template_version": "8"}, False, ("", {"id": "lt-1", "version": "8"})),
+    ],
+    ids=["over", "going", "own"],
+)
+def test_one_that_took_anothers_place_goes_back_to_what_the_one_before_it_had(
+    ami: dict[str, Any], said: dict[str, str], gone: bool, became: tuple[str, dict[str, str]]
+) -> None:
+    """Two hops, each with another name. `gone`: the one before it is still on its way out when the run is turned."""
+    blue = group("own", template_version="7", **ami)
+    newest = {"template_version": "9"} if ami else {"release": "1.33.1-20250101"}
+    pins = (Pin(group="own", minor=M132, **said), Pin(group="own", minor=M133, **newest))
+    wanted = Options(blue_green=("own",), pins=pins, soak_s=0.0)
+    two = planning.plan(estate(blue, objects=objects([], [])), M133, TARGETS, wanted)
+    there = replace(blue, name="own-1-33", minor=M133, **newest)
+    old = replace(blue, name="own-1-32", minor=M132, status="DELETING", **said)
+    came_ = estate(
+        *((old,) if gone else ()),
+        there,
+        cluster=at(M133),
+        updates=(upgraded(1, to="1.33"),),
+        objects=objects([], []),
+    )
+    # Nothing was said for it but by the run itself.
+    bare = replace(two, options=replace(wanted, pins=()))
+    phases = standing(two, "1.33/nodes/remove/own-1-32", Phase.BEGUN)
+    way = turning.back(
+        came_, TARGETS, turning.options(bare, M133), two if gone else None, phases if gone else ()
+    )
+    (roll,) = (step.act for step in way.steps if isinstance(step.act, GroupRoll))
+    assert (roll.name, roll.minor) == ("own-1-33", M132)
+    assert (roll.release, roll.template) == became
 
 
 @pytest.mark.parametrize("before", [None, "elsewhere"])

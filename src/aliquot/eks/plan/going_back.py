@@ -43,13 +43,13 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     reasons = [*way_back.against(estate.cluster, estate.updates, to, estate.read_s), *_ended(estate)]
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
-    # What comes back is rolled, under the name that it has by now.
-    options = replace(options.renamed(blue_green.names_now(options, estate)), blue_green=())
-    pins.check_templates(estate, options, targets, (to,))
     first = giving_up.before_nodes(undo)
     lasting = estate
     for step in first:
         lasting = after(lasting, step.act)
+    # What comes back is rolled, under the name that it has by then.
+    options = replace(options.renamed(blue_green.names_now(options, lasting)), blue_green=())
+    pins.check_templates(lasting, options, targets, (to,))
     refusing.on_its_way(lasting)
     where = placement(estate)
     found = hashing.state(estate)

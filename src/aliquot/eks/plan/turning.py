@@ -8,9 +8,11 @@ from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.updates import Progress
 from aliquot.eks.plan import going_back, hashing, undoing
 from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan.hashing import FoundGroup
 from aliquot.eks.plan.plan import Options, Pin, Plan
 from aliquot.eks.plan.targets import Targets
 from aliquot.eks.upgrade.acts import control_plane
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.journal import Standing
 from aliquot.eks.upgrade.states import Abort
@@ -60,18 +62,23 @@ def back(
 
 
 def _had(before: Plan, at: Minor) -> Iterator[Pin]:
-    """What node groups had at a minor: what a hop gave them, or what they were found with."""
-    rolled = {
-        one.act.name: one.act
-        for one in before.steps
-        if isinstance(one.act, GroupRoll) and one.act.minor == at
-    }
-    for group in hashing.groups(before.state):
-        act = rolled.get(group.name)
-        if act is not None:
-            version = act.template.get("version", "")
-            yield Pin(group=group.name, minor=at, release=act.release, template_version=version)
-        elif group.minor == str(at):
-            yield Pin(
-                group=group.name, minor=at, release=group.release, template_version=group.template_version
-            )
+    """What node groups had at a minor: what a hop gave them, or what they were found with. Of one that took another one's place: by its name."""
+    had = {one.name: one for one in hashing.groups(before.state)}
+    for act in (step.act for step in before.steps):
+        match act:
+            case GroupRoll() if act.minor <= at and act.name in had:
+                had[act.name] = _given(had[act.name], act)
+            case GroupCopy() if act.minor <= at and not act.canary and act.of in had:
+                had[act.name] = replace(_given(had.pop(act.of), act), name=act.name)
+    for one in had.values():
+        if one.minor == str(at):
+            yield Pin(group=one.name, minor=at, release=one.release, template_version=one.template_version)
+
+
+def _given(had: FoundGroup, act: GroupRoll | GroupCopy) -> FoundGroup:
+    return replace(
+        had,
+        minor=str(act.minor),
+        release=act.release,
+        template_version=act.template.get("version", had.template_version),
+    )
