@@ -190,6 +190,11 @@ def bound(**spec: Any) -> dict[str, Any]:
             "there is a node group gpu-1-32: delete that, or roll gpu",
         ),
         (
+            estate(gpus("gpu-1-32"), objects=objects([], [])),
+            Options(blue_green=("gpu-1-32",)),
+            "it is called as that one would be: roll it",
+        ),
+        (
             estate(gpus("g" * 60), objects=objects([], [])),
             Options(blue_green=("g" * 60,)),
             "EKS takes 63 characters: roll it",
@@ -213,7 +218,17 @@ def bound(**spec: Any) -> dict[str, Any]:
             "pod shop/web asks for its nodes by its name: let it ask for labels of your own",
         ),
     ],
-    ids=["unknown", "taken", "too-long", "no-surge", "reservation", "aws-only", "unread", "by-name"],
+    ids=[
+        "unknown",
+        "taken",
+        "own-name",
+        "too-long",
+        "no-surge",
+        "reservation",
+        "aws-only",
+        "unread",
+        "by-name",
+    ],
 )
 def test_why_there_is_no_other_one(found: Estate, options: Options, why: str) -> None:
     with pytest.raises(CannotPlan) as error:

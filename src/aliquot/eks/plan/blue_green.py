@@ -151,6 +151,8 @@ def _check(way: Way, group: Nodegroup, name: str) -> None:
         raise CannotPlan(
             f"{what}: {name} would be its name, and EKS takes {LONGEST_NAME} characters: roll it"
         )
+    if name == group.name:
+        raise CannotPlan(f"{what}: it is called as that one would be: roll it")
     if any(one.name == name for one in way.estate.nodegroups):
         raise CannotPlan(f"{what}: there is a node group {name}: delete that, or roll {group.name}")
     if rolling.no_surge(way.estate, replace(group, copied=True), way.options):
