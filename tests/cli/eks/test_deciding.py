@@ -73,7 +73,9 @@ def test_what_only_looks_can_be_accepted(held: str, taken: bool, tmp_path: Path)
     opened.move(plan.id, "me", held, Phase.HELD, "why", 2.0)
     told = run("prod", "--accept", "--data", str(tmp_path))
     assert told.exit_code == (0 if taken else 1)
-    assert [(one.kind, one.step) for one in opened.decisions(plan.id)] == ([(ACCEPT, held)] if taken else [])
+    assert [(one.kind, one.step, one.body) for one in opened.decisions(plan.id)] == (
+        [(ACCEPT, held, {"told": "why"})] if taken else []
+    )
     phases = {one.phase for one in opened.standing(plan.id) if one.step == held}
     assert phases == {Phase.TO_DO if taken else Phase.HELD}
     assert taken or "1.32/control-plane is not there to be accepted" in told.stderr

@@ -109,11 +109,12 @@ def retry(
 
     with records.journal() as kept:
         run, now_s = the_run(kept, cluster, region), SystemClock().now()
-        if accept:
-            _may_be_accepted(kept, run.id)
+        told = _may_be_accepted(kept, run.id) if accept else ""
         step = kept.retry(run.id, now_s)
         if accept:
-            kept.decide(run.id, Decision(kind=ACCEPT, step=step, by=somebody(), at_s=now_s))
+            kept.decide(
+                run.id, Decision(kind=ACCEPT, step=step, by=somebody(), at_s=now_s, body={"told": told})
+            )
         if gangs is not None:
             kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))
         if no_gpu_canary:
@@ -121,14 +122,16 @@ def retry(
     click.echo(f"{step} is tried once more; aliquot eks upgrade {run.cluster} goes on")
 
 
-def _may_be_accepted(kept: "Journal", run: str) -> None:
-    """Raises click.ClickException where the step that is held does more than look."""
+def _may_be_accepted(kept: "Journal", run: str) -> str:
+    """What it says. Raises click.ClickException where the step that is held does more than look."""
     from aliquot.eks.upgrade.acts.table import DOINGS
     from aliquot.eks.upgrade.journal import Phase
 
-    held = next((one.step for one in kept.standing(run) if one.phase is Phase.HELD), "")
+    found = next((one for one in kept.standing(run) if one.phase is Phase.HELD), None)
+    held, told = ("", "") if found is None else (found.step, found.told)
     step = next((one for one in plan_of(kept, run).steps if one.id == held), None)
     if step is not None and not DOINGS[type(step.act)].heeds_accept:
         raise click.ClickException(
             f"{held} is not there to be accepted: put right what holds it, and retry without --accept"
         )
+    return told

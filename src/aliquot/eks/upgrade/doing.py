@@ -101,6 +101,17 @@ class Attempt(Struct, frozen=True, kw_only=True):
         """Who said of this step that what it finds wrong is not to hold the run; empty: nobody."""
         return next((one.by for one in self.decisions if (one.kind, one.step) == (ACCEPT, self.step)), "")
 
+    def accepted(self, words: str) -> str:
+        """Who said so of what held the step in these words; empty: nobody. Where a decision does not say what it was of, it was of all."""
+        return next(
+            (
+                one.by
+                for one in self.decisions
+                if (one.kind, one.step) == (ACCEPT, self.step) and words in one.body.get("told", words)
+            ),
+            "",
+        )
+
 
 def _no_mark(_seen: object) -> tuple[str, ...]:
     return ()

@@ -5,11 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from aliquot.eks.upgrade.acts import cluster_counts, control_plane_health, platform
+from aliquot.eks.estate.estate import Issue
+from aliquot.eks.upgrade.acts import cluster_counts, control_plane_health, platform, soak
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, SeenAfter
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.platform import Part, PlatformHealth
+from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.acts.table import DOINGS
+from aliquot.eks.upgrade.alarms import Alarm
 from aliquot.eks.upgrade.counts import Counts
 from aliquot.eks.upgrade.doing import ACCEPT, Attempt, Decision
 from aliquot.eks.upgrade.troubles import Trouble
@@ -67,6 +70,24 @@ def test_a_trouble_is_accepted_and_another_minor_is_not() -> None:
 def after(now: Counts, sizes: dict[str, int] | None = None, **of: Any) -> Verdict:
     seen = SeenAfter(counts=now, sizes={"gpu": 4} if sizes is None else sizes)
     return cluster_counts.judged_after(CountAfter(hop="1.32", cluster="prod"), seen, attempt(**of))
+
+
+def test_what_comes_later_in_a_soak_is_not_what_was_accepted() -> None:
+    first = Alarm("node group gpu", Issue(code="AccessDenied", message="no"))
+    later = Alarm("node group cpu", Issue(code="AsgInstanceLaunchFailures", message="none is left"))
+    bare = msgspec.structs.replace(attempt(late=False), kept={})
+
+    def soaked(*decided: str) -> Verdict:
+        said = tuple(Decision(kind=ACCEPT, step="s", by="ada", at_s=0, body={"told": one}) for one in decided)
+        with_them = msgspec.structs.replace(bare, decisions=said)
+        return soak.judged(Soak("prod", 3600.0), soak.Seen(alarms=(first, later)), with_them)
+
+    held = soaked(f"prod is not well: {first}: mend it")
+    assert isinstance(held, Hold)
+    assert "node group cpu: AsgInstanceLaunchFailures" in held.why
+    assert "node group gpu" not in held.why
+    # Its words are others at each look.
+    assert isinstance(soaked("node group gpu: AccessDenied: other words", held.why), Wait)
 
 
 def counts(nodes: int = 4, web: int = 3, wanted: dict[str, int] | None = None) -> Counts:

@@ -35,8 +35,10 @@ def judged(act: Soak, seen: Seen, attempt: Attempt) -> Verdict:
     kept = attempt.kept.get(kept_name(act.hop))
     before = () if kept is None else msgspec.convert(kept, Counts).alarms
     found = new(before, seen.alarms)
-    if found and not attempt.accepted_by:
-        said = "; ".join(map(str, found))
+    # It goes on for a day: what comes later is not what was accepted.
+    open_ = [one for one in found if not attempt.accepted(f"{one.of}: {one.issue.code}")]
+    if open_:
+        said = "; ".join(map(str, open_))
         return Hold(
             f"{act.cluster} is not well: {said}",
             "mend it, then retry; or live with it (retry --accept), or go back while there is time",
