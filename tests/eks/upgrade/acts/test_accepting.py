@@ -145,5 +145,6 @@ def test_nothing_that_does_something_can_be_accepted() -> None:
         "ControlPlaneHealth",
         "CountAfter",
         "PlatformHealth",
+        "RightsCheck",
         "Soak",
     }
