@@ -72,7 +72,8 @@ def test_an_abort_comes_too_late_once_eks_was_asked_and_the_run_ends_there(slow:
 
     late = slow.run("abort", "late", "--yes", *POLL)
     assert late.code == 1
-    assert "which nobody can stop" in late.err
+    # On a slow machine EKS is done by now.
+    assert "which nobody can stop" in late.err or "the control plane of late has gone on" in late.err
     within(SOON_S, lambda: slow.version("late") == "1.32")
     late = slow.run("abort", "late", "--yes", *POLL)
     assert late.code == 1
