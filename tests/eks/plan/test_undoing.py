@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.plan.undoing import has_gone_on, left, may_stop, on_its_way, stays
+from aliquot.eks.upgrade.acts import smoke_job
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
@@ -14,11 +15,14 @@ from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.acts.table import Act
+from aliquot.eks.upgrade.doing import Attempt
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort, State
 from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.upgrade.verdicts import Done, Errand
 from tests.eks.plan.estates import M131, M132, M133
 
 ALL_AT_ONCE = GroupConfig(cluster="prod", name="gpu", most_unavailable=8)
@@ -165,3 +169,29 @@ def test_a_copy_that_was_begun_goes_and_the_group_that_it_is_of_never_does(
     )
     steps = [replace(STEPS[number], act=act) for number, act in enumerate(acts)]
     assert [step.act for step in left(steps, standing(at, phase))] == ([acts[1]] if goes else [])
+
+
+@pytest.mark.parametrize(
+    ("phase", "goes"), [(Phase.BEGUN, True), (Phase.HELD, True), (Phase.DONE, False), (Phase.TO_DO, False)]
+)
+def test_a_smoke_job_that_was_begun_is_taken_away(phase: Phase, goes: bool) -> None:
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {}}}}
+    smoke = SmokeJob(name="nccl", manifest=manifest)
+    steps = [replace(STEPS[0], id="1.32/verify/smoke/nccl", state=State.VERIFY, act=smoke)]
+    one = replace(standing(0, phase)[0], step=steps[0].id)
+    found = left(steps, [one])
+    assert [(step.id, step.act) for step in found] == (
+        [("1.32/verify/smoke/nccl/goes", replace(smoke, goes=True))] if goes else []
+    )
+    if found:
+        # A run that is turned twice still owes it.
+        assert left(found, [replace(one, step=found[0].id, phase=Phase.TO_DO)])[0].act == found[0].act
+
+
+def test_a_smoke_job_that_goes_is_made_no_more() -> None:
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {}}}}
+    smoke = SmokeJob(name="nccl", manifest=manifest, goes=True)
+    attempt = Attempt(run="r", step="s", token="t", before=(), began_s=0, now_s=0)
+    there = smoke_job.Seen((smoke_job.SeenJob(name="nccl-1"),))
+    assert smoke_job.judged(smoke, there, attempt) == Errand("clean", {"names": ["nccl-1"]})
+    assert isinstance(smoke_job.judged(smoke, smoke_job.Seen(()), attempt), Done)

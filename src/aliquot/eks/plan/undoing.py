@@ -1,6 +1,8 @@
 """Stopping in the middle: which of the steps that are left put back what was begun. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
 
 from aliquot.eks.plan import giving_up
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
@@ -12,6 +14,7 @@ from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
@@ -27,20 +30,37 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
     begun = _begun(steps, standing)
     to_come = [step for step in steps if phases.get(step.id) not in (Phase.DONE, Phase.LEFT)]
     given_up = giving_up.left(steps, begun, to_come)
-    return given_up + tuple(
-        step
-        for number, step in enumerate(steps)
-        if step in to_come
-        and step not in given_up
-        and isinstance(step.act, _PUTTING_BACK)
-        and not (isinstance(step.act, ResumeGangs) and not step.act.uncordons)
-        and not (isinstance(step.act, GroupRemoval) and not step.act.only_copy)
-        and (
-            any(_puts_back(step, one) for one in begun if one is not step)
-            or not any(_puts_back(step, one) for one in steps[:number])
-        )
-        and not _first_of_two(step, steps[number + 1 :])
+    return (
+        *given_up,
+        *_smoke_jobs_go(begun, to_come),
+        *(
+            step
+            for number, step in enumerate(steps)
+            if step in to_come
+            and step not in given_up
+            and isinstance(step.act, _PUTTING_BACK)
+            and not (isinstance(step.act, ResumeGangs) and not step.act.uncordons)
+            and not (isinstance(step.act, GroupRemoval) and not step.act.only_copy)
+            and (
+                any(_puts_back(step, one) for one in begun if one is not step)
+                or not any(_puts_back(step, one) for one in steps[:number])
+            )
+            and not _first_of_two(step, steps[number + 1 :])
+        ),
     )
+
+
+def _smoke_jobs_go(begun: Sequence[Step], to_come: Sequence[Step]) -> Iterator[Step]:
+    for step in to_come:
+        if not isinstance(step.act, SmokeJob):
+            continue
+        if step.act.goes:
+            yield step
+        elif step in begun:
+            what = f"smoke job {step.act.name} is taken away"
+            yield replace(
+                step, id=f"{step.id}/goes", what=what, act=replace(step.act, goes=True), disrupts="", back=""
+            )
 
 
 def stays(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[str, ...]:

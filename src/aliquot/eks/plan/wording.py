@@ -115,6 +115,8 @@ def by_hand(plan: Plan, step: Step) -> str:
             return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.group}`: as many as before, Ready; `kubectl get pods -A --field-selector status.phase=Pending`: none more than before"
         case CanaryNode():
             return f"cordon the node of {step.act.name}, take the taint {STARTUP_TAINT} off, label it as nodes of {step.act.of} are, and compare `kubectl get nodes -o yaml` (allocatable) and `nvidia-smi`"
+        case SmokeJob() if step.act.goes:
+            return f"`kubectl delete` what there is of the Job {step.act.namespace}/{step.act.name}"
         case SmokeJob():
             return f"`kubectl create` the Job {step.act.namespace}/{step.act.name}, and `kubectl wait --for=condition=Complete` for it"
         case Unfreeze():

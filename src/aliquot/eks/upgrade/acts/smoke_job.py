@@ -35,6 +35,8 @@ class SmokeJob(Struct, frozen=True, kw_only=True, tag="smoke-job"):
     limit_s: float = 1800.0
     canary_of: str = ""
     """Its group is one canary, which is cordoned, of this group."""
+    goes: bool = False
+    """The run is stopped: what is there of it is taken away, and nothing is made."""
 
     def __post_init__(self) -> None:
         """Raises ValueError: one line."""
@@ -146,6 +148,8 @@ async def _log(kube: Client, namespace: str, pod: Mapping[str, Any]) -> tuple[st
 
 
 def judged(act: SmokeJob, seen: Seen, attempt: Attempt) -> Verdict:
+    if act.goes:
+        return _cleaned(seen) or Done(f"smoke job {act.name} is taken away")
     decision = left_out(attempt) if act.canary_of else None
     if decision is not None:
         return _cleaned(seen) or Done(told_left_out(decision))
