@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.plan.undoing import has_gone_on, left, may_stop, on_its_way, stays
-from aliquot.eks.upgrade.acts import smoke_job
+from aliquot.eks.upgrade.acts import group_roll, smoke_job
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
@@ -22,7 +22,7 @@ from aliquot.eks.upgrade.doing import Attempt
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort, State
 from aliquot.eks.upgrade.steps import Step
-from aliquot.eks.upgrade.verdicts import Done, Errand
+from aliquot.eks.upgrade.verdicts import Done, Errand, Wait
 from tests.eks.plan.estates import M131, M132, M133
 
 ALL_AT_ONCE = GroupConfig(cluster="prod", name="gpu", most_unavailable=8)
@@ -195,3 +195,29 @@ def test_a_smoke_job_that_goes_is_made_no_more() -> None:
     there = smoke_job.Seen((smoke_job.SeenJob(name="nccl-1"),))
     assert smoke_job.judged(smoke, there, attempt) == Errand("clean", {"names": ["nccl-1"]})
     assert isinstance(smoke_job.judged(smoke, smoke_job.Seen(()), attempt), Done)
+
+
+@pytest.mark.parametrize(("phase", "waits"), [(Phase.BEGUN, True), (Phase.HELD, True), (Phase.DONE, False)])
+def test_a_roll_on_its_way_is_seen_to_its_end_before_anybody_goes_on(phase: Phase, waits: bool) -> None:
+    suspend = SuspendGangs(cluster="prod", places=("gpu",))
+    roll = GroupRoll(cluster="prod", name="gpu", minor=M132, release="1.32.9-20260920")
+    acts: list[tuple[str, Act]] = [
+        ("suspend", suspend),
+        ("roll", roll),
+        ("resume", ResumeGangs(places=("gpu",))),
+    ]
+    steps = [replace(STEPS[0], id=name, state=State.NODES, act=act) for name, act in acts]
+    phases = (Phase.DONE, phase, Phase.TO_DO)
+    told = [
+        replace(standing(0, one)[0], step=step.id, phase=one) for step, one in zip(steps, phases, strict=True)
+    ]
+    assert [step.id for step in left(steps, told)] == (["roll/settles"] if waits else []) + ["resume"]
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [("UPDATING", Wait), ("ACTIVE", Done), ("DEGRADED", Done), ("", Done)]
+)
+def test_nothing_is_begun_by_it(status: str, verdict: type) -> None:
+    roll = GroupRoll(cluster="prod", name="gpu", minor=M132, release="1.32.9-20260920", only_settles=True)
+    attempt = Attempt(run="r", step="s", token="t", before=(), began_s=0, now_s=0)
+    assert isinstance(group_roll.judged(roll, group_roll.Seen(status=status, minor="1.31"), attempt), verdict)

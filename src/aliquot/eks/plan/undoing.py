@@ -33,6 +33,7 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
     return (
         *given_up,
         *_smoke_jobs_go(begun, to_come),
+        *_rolls_settle(begun, to_come),
         *(
             step
             for number, step in enumerate(steps)
@@ -61,6 +62,19 @@ def _smoke_jobs_go(begun: Sequence[Step], to_come: Sequence[Step]) -> Iterator[S
             yield replace(
                 step, id=f"{step.id}/goes", what=what, act=replace(step.act, goes=True), disrupts="", back=""
             )
+
+
+def _rolls_settle(begun: Sequence[Step], to_come: Sequence[Step]) -> Iterator[Step]:
+    """Before anybody goes on: who came back to nodes that EKS is about to take would be cut."""
+    for step in to_come:
+        if not isinstance(step.act, GroupRoll):
+            continue
+        if step.act.only_settles:
+            yield step
+        elif step in begun:
+            what = f"EKS sees the update of node group {step.act.name} to its end"
+            act = replace(step.act, only_settles=True)
+            yield replace(step, id=f"{step.id}/settles", what=what, act=act, call=None, disrupts="", back="")
 
 
 def stays(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[str, ...]:

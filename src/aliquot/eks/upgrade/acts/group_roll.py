@@ -3,13 +3,15 @@
 from msgspec import Struct
 
 from aliquot.eks.estate.updates import SeenUpdate, over, updates_of
+from aliquot.eks.upgrade.acts.group_copy import group_or_none
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.staying import who_stays
 from aliquot.eks.upgrade.updates import Subject, judge
-from aliquot.eks.upgrade.verdicts import Call, Hold, Verdict
+from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
 
 _SETTLED = frozenset({"ACTIVE", "DEGRADED"})
+_POLL_S = 30.0
 _NOT_EVICTED = "PodEvictionFailure"
 
 
@@ -21,6 +23,8 @@ class GroupRoll(Struct, frozen=True, tag="nodegroup"):
     """Empty: its AMI is its launch template's, of which EKS knows no release."""
     template: dict[str, str] = {}
     """`{"id": ..., "version": ...}`; empty: it has none."""
+    only_settles: bool = False
+    """The run is stopped: an update that is on its way is seen to its end, whatever that is, and none is begun."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -49,6 +53,9 @@ def call_of(act: GroupRoll, token: str) -> Call:
 
 async def look(act: GroupRoll, doors: Doors) -> Seen:
     whose = {"nodegroupName": act.name}
+    if act.only_settles:
+        told = await group_or_none(doors, act.cluster, act.name)
+        return Seen(status="" if told is None else told["status"], minor="")
     group = (await doors.api.call("eks", "DescribeNodegroup", clusterName=act.cluster, **whose))["nodegroup"]
     updates = await updates_of(doors.api, act.cluster, whose)
     return Seen(
@@ -68,6 +75,10 @@ async def _staying(doors: Doors, updates: tuple[SeenUpdate, ...]) -> tuple[str, 
 
 
 def judged(act: GroupRoll, seen: Seen, attempt: Attempt) -> Verdict:
+    if act.only_settles:
+        if seen.status == "UPDATING":
+            return Wait(_POLL_S, f"EKS still replaces nodes of node group {act.name}, which nobody can stop")
+        return Done(f"EKS replaces no nodes of node group {act.name} any more")
     has_template = seen.template_version == act.template.get("version", seen.template_version)
     has_release = not act.release or (seen.minor, seen.release) == (str(act.minor), act.release)
     subject = Subject(
