@@ -1,6 +1,6 @@
 """What speaks against nodes that have come: their daemons do not start, or pods wait for room that they do not give. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +11,11 @@ from aliquot.eks.estate.objects import Meta
 from aliquot.eks.upgrade.acts.cluster_counts import KEPT
 from aliquot.eks.upgrade.counts import Counts
 from aliquot.eks.upgrade.doing import Attempt
+from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
 
+_LOOK_S = 15.0
+_NAMED = 5
 _DO_NOT_START = frozenset(
     {
         "CrashLoopBackOff",
@@ -102,3 +105,19 @@ def _counted(attempt: Attempt) -> Counts | None:
     if not found:
         return None
     return msgspec.convert(max(found, key=lambda one: one[0])[1], Counts)
+
+
+def judged_nodes(
+    named: str, nodes: int, minor: Minor, troubles: Sequence[str], attempt: Attempt, settle_s: float
+) -> Verdict:
+    """`named`: what they are nodes of. Troubles may pass while they settle."""
+    if not troubles:
+        return Done(
+            f"{named}: {counted(nodes, 'node', 'nodes')} of {minor} {'is' if nodes == 1 else 'are'} well"
+        )
+    if attempt.now_s - attempt.began_s < settle_s:
+        return Wait(_LOOK_S, troubles[0])
+    more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
+    return Hold(
+        f"{named} is not well: {'; '.join(troubles[:_NAMED])}{more}", "mend it, then retry; or go back"
+    )

@@ -11,13 +11,10 @@ from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
 from aliquot.eks.upgrade.gpu_roll.layouts import SeenNode
 from aliquot.eks.upgrade.gpu_roll.marks import RESTORED_FROM
-from aliquot.eks.upgrade.node_health import Pod, of_daemons, of_waiting
-from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
+from aliquot.eks.upgrade.node_health import Pod, judged_nodes, of_daemons, of_waiting
+from aliquot.eks.upgrade.verdicts import Verdict
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.resources import PODS
-
-_LOOK_S = 15.0
-_NAMED = 5
 
 
 class GroupHealth(Struct, frozen=True, kw_only=True, tag="group-health"):
@@ -56,16 +53,8 @@ def judged(act: GroupHealth, seen: Seen, attempt: Attempt) -> Verdict:
         *of_waiting(seen.pods, attempt),
         *_of_gpus(act, seen, attempt),
     ]
-    if not troubles:
-        return Done(
-            f"node group {act.group}: {counted(len(seen.nodes), 'node', 'nodes')} of {act.minor} {'is' if len(seen.nodes) == 1 else 'are'} well"
-        )
-    if attempt.now_s - attempt.began_s < act.settle_s:
-        return Wait(_LOOK_S, troubles[0])
-    more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
-    return Hold(
-        f"node group {act.group} is not well: {'; '.join(troubles[:_NAMED])}{more}",
-        "mend it, then retry; or go back",
+    return judged_nodes(
+        f"node group {act.group}", len(seen.nodes), act.minor, troubles, attempt, act.settle_s
     )
 
 

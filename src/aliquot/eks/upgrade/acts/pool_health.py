@@ -13,14 +13,12 @@ from aliquot.eks.upgrade.acts.pool_roll import Begun, begun_of
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
 from aliquot.eks.upgrade.gpu_roll.layouts import SeenNode, seen_node
-from aliquot.eks.upgrade.node_health import Pod, of_daemons, waiting
+from aliquot.eks.upgrade.node_health import Pod, judged_nodes, of_daemons, waiting
 from aliquot.eks.upgrade.pool_scene import listed
-from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
+from aliquot.eks.upgrade.verdicts import Verdict
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.resources import NODES, PODS
 
-_LOOK_S = 15.0
-_NAMED = 5
 _WHOLE = "nvidia.com/gpu"
 
 
@@ -56,17 +54,7 @@ def judged(act: PoolHealth, seen: Seen, attempt: Attempt) -> Verdict:
         *_of_waiting(seen, begun),
         *_of_gpus(seen, begun),
     ]
-    if not troubles:
-        return Done(
-            f"NodePool {act.name}: {counted(len(seen.nodes), 'node', 'nodes')} of {act.minor} {'is' if len(seen.nodes) == 1 else 'are'} well"
-        )
-    if attempt.now_s - attempt.began_s < act.settle_s:
-        return Wait(_LOOK_S, troubles[0])
-    more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
-    return Hold(
-        f"NodePool {act.name} is not well: {'; '.join(troubles[:_NAMED])}{more}",
-        "mend it, then retry; or go back",
-    )
+    return judged_nodes(f"NodePool {act.name}", len(seen.nodes), act.minor, troubles, attempt, act.settle_s)
 
 
 def _of_nodes(act: PoolHealth, seen: Seen) -> Iterator[str]:
